@@ -1,0 +1,25 @@
+"""Fixtures that several rooms' tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def find_shared() -> Path | None:
+    """The folder with the conformance suite and the corpora, if this machine has it."""
+    place = Path(os.environ.get("ANYBPF_SHARED") or ROOT.parent / "shared")
+    return place if (place / "corpus").is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The shared folder; tests that need it are skipped where there is none."""
+    place = find_shared()
+    if place is None:
+        pytest.skip("no shared corpora here: set ANYBPF_SHARED to the folder that holds them")
+    return place
