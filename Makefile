@@ -1,0 +1,58 @@
+# make demo    compile an example and look inside the object
+# make test    everything CI checks: lint, types, tests compiled and uncompiled
+# make bench   ratios against peers, measured in one run
+# make fuzz    hostile input for ten minutes (SECONDS=600)
+# make clean   remove what the others made
+#
+# Needs Python 3.11 or newer and make. Each target makes .venv and installs what it needs there.
+
+PYTHON := $(or $(shell command -v python3.11),$(shell command -v python3))
+BIN := .venv/bin
+SECONDS ?= 600
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# The clang inside the ziglang wheel compiles C to BPF where the machine's own cannot.
+EXTRAS := test$(shell clang --print-targets 2>/dev/null | grep -q bpf || echo ,compile)
+BUILT_FROM := pyproject.toml setup.py build_backend/backend.py $(wildcard src/core/*.[ch]) \
+	src/anybpf/errors.py $(shell find src/anybpf/isa src/anybpf/btf src/anybpf/objects -name '*.py')
+
+.PHONY: demo test lint types compiled pure bench fuzz clean
+
+demo: .venv/built
+	@$(BIN)/anybpf cc examples/droppacket/droppacket.c -o build/droppacket.o
+	$(BIN)/anybpf obj show build/droppacket.o
+	$(BIN)/anybpf obj disasm build/droppacket.o
+
+test: lint types compiled pure
+
+lint: .venv/built
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: .venv/built
+	$(BIN)/mypy
+
+compiled: .venv/built
+	ANYBPF_PURE=0 $(BIN)/pytest -n 2
+
+pure: .venv/built
+	ANYBPF_PURE=1 $(BIN)/pytest -n 2
+
+bench: .venv/built
+	for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
+
+fuzz: .venv/built
+	for script in fuzz/*.py; do $(BIN)/python $$script --seconds $(SECONDS) || exit 1; done
+
+.venv/made:
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/built: .venv/made $(BUILT_FROM)
+	$(BIN)/pip install --quiet --editable '.[$(EXTRAS)]'
+	touch $@
+
+clean:
+	rm -rf .venv build dist src/*.egg-info
+	find . -name '*.so' -not -path './.git/*' -delete
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

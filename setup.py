@@ -1,0 +1,45 @@
+"""What pyproject.toml cannot say: the C core, and the rooms that mypyc compiles.
+
+With ANYBPF_PURE=1 in the environment the rooms are left as Python; the C core is always built.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from setuptools import Extension, setup
+
+ROOT = Path(__file__).resolve().parent
+COMPILED_ROOMS = ("isa", "btf", "objects")
+
+
+def core() -> Extension:
+    sources = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "src/core").glob("*.c"))
+    return Extension(
+        "anybpf._core",
+        sources,
+        depends=["src/core/anybpf.h"],
+        include_dirs=["src/core"],
+        extra_compile_args=[] if os.name == "nt" else ["-std=c11", "-O2", "-fvisibility=hidden"],
+    )
+
+
+def compiled_rooms() -> list[Any]:
+    from mypyc.build import mypycify
+
+    sources = [
+        str(path.relative_to(ROOT))
+        for room in COMPILED_ROOMS
+        for path in sorted((ROOT / "src/anybpf" / room).rglob("*.py"))
+    ]
+    # One extension module for all rooms: calls between them stay native.
+    return list(mypycify(sources, opt_level="2", debug_level="0", group_name="anybpf_rooms"))
+
+
+# This file is also run to ask for names and requirements; only a build needs the compiled rooms.
+builds = {"bdist_wheel", "editable_wheel", "build", "build_ext"}.intersection(sys.argv)
+pure = os.environ.get("ANYBPF_PURE") == "1"
+setup(ext_modules=[core(), *compiled_rooms()] if builds and not pure else [core()])

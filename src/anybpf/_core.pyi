@@ -1,0 +1,6 @@
+"""The C core, `src/core`: see `anybpf.h` there for what each function promises."""
+
+from typing_extensions import Buffer
+
+def check_instructions(code: Buffer, big_endian: bool = False) -> tuple[int, int] | None: ...
+def check_program(code: Buffer, big_endian: bool = False) -> tuple[int, int] | None: ...
