@@ -1,0 +1,450 @@
+"""A platform: its tables, the look-ups over them, and how an extension adds rows.
+
+What stands in the tables is the business of the platform's own modules; what a command prints
+about them, that of ``describe``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from anybpf.errors import InputError, NotFound
+from anybpf.platforms.model import (
+    AttachType,
+    ErrorNumber,
+    Field,
+    Flag,
+    Helper,
+    LinkType,
+    MapType,
+    ProgramType,
+    ResultCode,
+    SectionMatch,
+    SectionRule,
+)
+from anybpf.platforms.table import Row, Table, near
+
+
+class Extension:
+    """Rows that are added to a platform at run time, all or none.
+
+    A helper whose ``program_type`` is set belongs to that type alone (which may come with the same
+    extension); any other may be called by every program type.
+    """
+
+    __slots__ = ("attach_types", "helpers", "map_types", "name", "program_types", "sections")
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        program_types: Iterable[ProgramType] = (),
+        attach_types: Iterable[AttachType] = (),
+        sections: Iterable[SectionRule] = (),
+        helpers: Iterable[Helper] = (),
+        map_types: Iterable[MapType] = (),
+    ) -> None:
+        self.name = name
+        self.program_types = tuple(program_types)
+        self.attach_types = tuple(attach_types)
+        self.sections = tuple(sections)
+        self.helpers = tuple(helpers)
+        self.map_types = tuple(map_types)
+
+    def __repr__(self) -> str:
+        return f"<Extension {self.name}>"
+
+
+class Platform:
+    """What one system offers to programs.
+
+    ``program_types``, ``attach_types``, ``link_types``, ``map_types``, ``helpers``, ``map_flags``,
+    ``errnos`` and ``result_codes`` are tables by name and number; ``limits`` are numbers by name,
+    ``limit_texts`` say what they mean. ``uses_license``: whether the licence decides what a program
+    may call.
+    """
+
+    __slots__ = (
+        "_added_helpers",
+        "_extensions",
+        "_loose",
+        "_section_rows",
+        "_section_rules",
+        "attach_types",
+        "errnos",
+        "helpers",
+        "limit_texts",
+        "limits",
+        "link_types",
+        "map_flags",
+        "map_types",
+        "name",
+        "program_types",
+        "result_codes",
+        "title",
+        "uses_license",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        title: str,
+        *,
+        program_types: Table[ProgramType],
+        attach_types: Table[AttachType],
+        link_types: Table[LinkType],
+        map_types: Table[MapType],
+        map_flags: Table[Flag],
+        helpers: Table[Helper],
+        errnos: Table[ErrorNumber],
+        result_codes: Table[ResultCode],
+        sections: Iterable[Row],
+        limits: Iterable[tuple[str, int, str]],
+        uses_license: bool = False,
+    ) -> None:
+        self.name = name
+        self.title = title
+        self.program_types = program_types
+        self.attach_types = attach_types
+        self.link_types = link_types
+        self.map_types = map_types
+        self.map_flags = map_flags
+        self.helpers = helpers
+        self.errnos = errnos
+        self.result_codes = result_codes
+        self.limits = {row[0]: row[1] for row in limits}
+        self.limit_texts = {row[0]: row[2] for row in limits}
+        self.uses_license = uses_license
+        self._extensions: dict[str, Extension] = {}
+        self._added_helpers: set[int] = set()
+        self._section_rows: dict[str, Row] = {}
+        self._loose: list[Row] = []
+        self._section_rules: dict[tuple[str, str], SectionRule] = {}
+        for row in sections:
+            self._add_section_row(row)
+        self._sort_loose()
+
+    def __repr__(self) -> str:
+        return f"<Platform {self.name}>"
+
+    # Look-ups. A name or number that is not there is NotFound, with the names that look like it.
+
+    def program_type(self, key: str | int) -> ProgramType:
+        return self.program_types[key]
+
+    def attach_type(self, key: str | int) -> AttachType:
+        return self.attach_types[key]
+
+    def link_type(self, key: str | int) -> LinkType:
+        return self.link_types[key]
+
+    def map_type(self, key: str | int) -> MapType:
+        return self.map_types[key]
+
+    def errno(self, key: str | int) -> ErrorNumber:
+        return self.errnos[key]
+
+    def result_code(self, key: str | int) -> ResultCode:
+        return self.result_codes[key]
+
+    def find_helper(self, key: str | int, program_type: str = "") -> Helper | None:
+        """The helper of that number or name, or None.
+
+        Where a number means different functions to different program types, ``program_type`` says
+        which is meant. A name may lack its ``bpf_``.
+        """
+        if program_type:
+            kind = self.program_types.get(program_type)
+            if kind is not None:
+                for helper in kind.own_helpers:
+                    if key in (helper.number, helper.name):
+                        return helper
+        found = self.helpers.get(key)
+        if found is not None or isinstance(key, int):
+            return found
+        if not key.startswith("bpf_"):
+            found = self.helpers.get(f"bpf_{key}")
+            if found is not None:
+                return found
+        return self._own_helper(key)
+
+    def helper(self, key: str | int, program_type: str = "") -> Helper:
+        """The same; :class:`NotFound` names the helpers that look like it."""
+        found = self.find_helper(key, program_type)
+        if found is not None:
+            return found
+        if isinstance(key, int):
+            hint = f" for program type {program_type}" if program_type else ""
+            raise NotFound(f"no helper of {self.name} has the number {key}{hint}")
+        names = self.helpers.names()
+        for kind in self.program_types:
+            names.extend([helper.name for helper in kind.own_helpers])
+        hint = near(key, names) or near(f"bpf_{key}", names)
+        raise NotFound(f"no helper of {self.name} is named {key!r}{hint}")
+
+    def _own_helper(self, name: str) -> Helper | None:
+        for kind in self.program_types:
+            for helper in kind.own_helpers:
+                if helper.name == name:
+                    return helper
+        return None
+
+    def helper_allowed(
+        self, helper: str | int | Helper, program_type: str | int, attach_type: str = ""
+    ) -> bool:
+        """Whether programs of that type may call the helper at all.
+
+        Without an attach type, what some attach type permits is permitted. Licence, capabilities
+        and the kinds of arguments are the verifier's business.
+        """
+        kind = self.program_types[program_type]
+        found = helper if isinstance(helper, Helper) else self.helper(helper, kind.name)
+        if found.program_type:
+            return found.program_type == kind.name
+        number = found.number
+        if number not in kind.helpers and number not in self._added_helpers:
+            return False
+        only = kind.helper_attach_types.get(number)
+        return only is None or not attach_type or attach_type in only
+
+    def helpers_of(self, program_type: str | int, attach_type: str = "") -> list[Helper]:
+        """All that programs of that type may call, by number, the type's own helpers last."""
+        kind = self.program_types[program_type]
+        numbers = sorted(kind.helpers | self._added_helpers)
+        general = [
+            self.helpers[number]
+            for number in numbers
+            if self.helper_allowed(number, kind.name, attach_type)
+        ]
+        return general + list(kind.own_helpers)
+
+    def map_accepts(self, map_type: str | int, helper: str | int) -> bool:
+        """Whether programs may call that helper on maps of that type."""
+        number = helper if isinstance(helper, int) else self.helper(helper).number
+        kind = self.map_types[map_type]
+        if number in kind.helpers:
+            return True
+        found = self.helpers.get(number)
+        return found is not None and kind.name in found.map_types
+
+    def context_field(self, program_type: str | int, offset: int, size: int = 1) -> Field | None:
+        """The context field that holds these bytes, whether or not it may be touched."""
+        context = self.program_types[program_type].context
+        return None if context is None else context.field(offset, size)
+
+    def context_access(
+        self,
+        program_type: str | int,
+        offset: int,
+        size: int,
+        write: bool = False,
+        attach_type: str = "",
+    ) -> Field | None:
+        """The field through which a program may make this access, or None if it may not."""
+        context = self.program_types[program_type].context
+        return None if context is None else context.access(offset, size, write, attach_type)
+
+    # Sections.
+
+    @property
+    def sections(self) -> list[SectionRule]:
+        """The rules, strict ones first, as they stand in the table."""
+        rows = [row for row in self._section_rows.values() if row[3] not in ("prefix", "word")]
+        return [self._section_rule(row) for row in [*rows, *self._loose]]
+
+    def section(self, name: str) -> SectionMatch:
+        """What a section's name says. Never fails: an unknown name gives type "unspec".
+
+        A rule for the whole name comes first, then the longest rule that takes a slash and more,
+        then the longest prefix. A leading "?" (do not load by default) is not part of the name.
+        """
+        if name.startswith("?"):
+            name = name[1:]
+        row = self._section_rows.get(name)
+        if row is not None and row[3] != "slash":
+            return SectionMatch(name, self._section_rule(row))
+        cut = name.rfind("/")
+        while cut > 0:
+            row = self._section_rows.get(name[:cut])
+            if row is not None and row[3] in ("extra", "slash"):
+                return SectionMatch(name, self._section_rule(row), name[cut + 1 :])
+            cut = name.rfind("/", 0, cut)
+        for row in self._loose:
+            if name.startswith(row[0]) and (
+                row[3] == "prefix" or not name[len(row[0]) : len(row[0]) + 1].isalpha()
+            ):
+                return SectionMatch(name, self._section_rule(row))
+        return SectionMatch(name)
+
+    def _add_section_row(self, row: Row) -> None:
+        loose = row[3] in ("prefix", "word")
+        if loose:
+            self._loose.append(row)
+        if not loose or row[0] not in self._section_rows:
+            self._section_rows[row[0]] = row
+
+    def _sort_loose(self) -> None:
+        self._loose.sort(key=_name_length, reverse=True)
+
+    def _section_rule(self, row: Row) -> SectionRule:
+        key = (row[0], row[3])
+        rule = self._section_rules.get(key)
+        if rule is None:
+            name, program_type, attach_type, form, flags = row
+            words = flags.split()
+            legacy = "legacy" in words
+            rule = SectionRule(
+                name,
+                program_type,
+                attach_type,
+                form=form,
+                flags=[word for word in words if word != "legacy"],
+                legacy=legacy,
+            )
+            self._section_rules[key] = rule
+        return rule
+
+    # Extensions.
+
+    @property
+    def extensions(self) -> list[str]:
+        """The names of the extensions registered here, in the order in which they came."""
+        return list(self._extensions)
+
+    def register(self, extension: Extension) -> None:
+        """Add an extension's rows; :class:`InputError` if any is taken, and then none is added."""
+        problem = self._problem(extension)
+        if problem:
+            raise InputError(
+                f"cannot register extension {extension.name!r} on platform {self.name}: {problem}"
+            )
+        for program_type in extension.program_types:
+            self.program_types.add(program_type.number, program_type.name, program_type)
+        for attach_type in extension.attach_types:
+            self.attach_types.add(attach_type.number, attach_type.name, attach_type)
+        for map_type in extension.map_types:
+            self.map_types.add(map_type.number, map_type.name, map_type)
+        for helper in extension.helpers:
+            if helper.program_type:
+                kind = self.program_types[helper.program_type]
+                kind.own_helpers = (*kind.own_helpers, helper)
+            else:
+                self.helpers.add(helper.number, helper.name, helper)
+                self._added_helpers.add(helper.number)
+        for rule in extension.sections:
+            words = [*sorted(rule.flags), *(["legacy"] if rule.legacy else [])]
+            self._add_section_row(
+                (rule.name, rule.program_type, rule.attach_type, rule.form, " ".join(words))
+            )
+        self._sort_loose()
+        self._extensions[extension.name] = extension
+
+    def unregister(self, name: str) -> None:
+        """Take an extension's rows away again."""
+        extension = self._extensions.pop(name, None)
+        if extension is None:
+            raise NotFound(
+                f"no extension {name!r} is registered on platform {self.name}"
+                f"{near(name, self._extensions)}"
+            )
+        for helper in extension.helpers:
+            if helper.program_type:
+                kind = self.program_types[helper.program_type]
+                kind.own_helpers = tuple([own for own in kind.own_helpers if own is not helper])
+            else:
+                self.helpers.remove(helper.name)
+                self._added_helpers.discard(helper.number)
+        for program_type in extension.program_types:
+            self.program_types.remove(program_type.name)
+        for attach_type in extension.attach_types:
+            self.attach_types.remove(attach_type.name)
+        for map_type in extension.map_types:
+            self.map_types.remove(map_type.name)
+        for rule in extension.sections:
+            row = self._section_rows.get(rule.name)
+            if row is not None and row[3] == rule.form:
+                del self._section_rows[rule.name]
+            self._loose = [row for row in self._loose if row[0] != rule.name or row[3] != rule.form]
+            self._section_rules.pop((rule.name, rule.form), None)
+
+    def _problem(self, extension: Extension) -> str:
+        """Why the extension cannot be registered, in words; empty if it can."""
+        if extension.name in self._extensions:
+            return "an extension of that name is already registered"
+        types = {kind.name for kind in extension.program_types}
+        problem = (
+            _clash(
+                self.program_types, [(kind.number, kind.name) for kind in extension.program_types]
+            )
+            or _clash(
+                self.attach_types, [(kind.number, kind.name) for kind in extension.attach_types]
+            )
+            or _clash(self.map_types, [(kind.number, kind.name) for kind in extension.map_types])
+            or _clash(
+                self.helpers,
+                [
+                    (helper.number, helper.name)
+                    for helper in extension.helpers
+                    if not helper.program_type
+                ],
+            )
+        )
+        if problem:
+            return problem
+        seen: set[str] = set()
+        for rule in extension.sections:
+            if rule.name in self._section_rows or rule.name in seen:
+                return f"there is already a section rule for {rule.name!r}"
+            seen.add(rule.name)
+            if rule.program_type not in types and rule.program_type not in self.program_types:
+                return (
+                    f"section rule {rule.name!r} names the program type {rule.program_type!r}, "
+                    f"which is not there{near(rule.program_type, self.program_types.names())}"
+                )
+        return self._own_helper_problem(extension)
+
+    def _own_helper_problem(self, extension: Extension) -> str:
+        fresh = {kind.name: kind for kind in extension.program_types}
+        taken: dict[str, list[Helper]] = {}
+        for helper in extension.helpers:
+            owner = helper.program_type
+            if not owner:
+                continue
+            kind = fresh.get(owner) or self.program_types.get(owner)
+            if kind is None:
+                return (
+                    f"helper {helper.name!r} belongs to program type {owner!r}, which is not there"
+                )
+            others = taken.setdefault(owner, list(kind.own_helpers))
+            for other in others:
+                if helper.number == other.number or helper.name == other.name:
+                    return (
+                        f"helper {helper.name!r} ({helper.number}) collides with {other.name!r} "
+                        f"({other.number}) of program type {owner}"
+                    )
+            others.append(helper)
+        return ""
+
+
+def _name_length(row: Row) -> int:
+    return len(row[0])
+
+
+def _clash(
+    table: Table[object] | Table[ProgramType] | Table[AttachType] | Table[MapType] | Table[Helper],
+    new: list[tuple[int, str]],
+) -> str:
+    """The first of the new numbers and names that the table, or the list itself, already has."""
+    names: set[str] = set()
+    numbers: set[int] = set()
+    for number, name in new:
+        problem = table.conflict(number, name)
+        if problem:
+            return problem
+        if name in names:
+            return f"it brings two rows named {name!r} ({table.what})"
+        if number in numbers:
+            return f"it gives the number {number} twice ({table.what})"
+        names.add(name)
+        numbers.add(number)
+    return ""
