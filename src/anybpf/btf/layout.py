@@ -102,7 +102,7 @@ def align_of(btf: BTF, type_id: int) -> int:
 def _align(btf: BTF, type_id: int, depth: int) -> int:
     found = resolve(btf, type_id)
     steps = 0
-    while isinstance(found, t.Array | t.Var):
+    while isinstance(found, (t.Array, t.Var)):
         steps += 1
         if steps > MAX_DEPTH:
             raise broken(btf, type_id, "arrays are nested too deep or go round in circles")
@@ -198,7 +198,7 @@ class _PathSearch:
         if offset < 0:
             return None
         found = resolve(self._btf, type_id)
-        if not isinstance(found, t.Composite | t.Array):
+        if not isinstance(found, (t.Composite, t.Array)):
             return None
         path = self._descend(found, offset, True, 0)
         if path is None:
@@ -244,7 +244,7 @@ class _PathSearch:
         size = size_of(self._btf, type_id)
         if offset == 0 and self._size == size and size:
             return ""
-        if isinstance(found, t.Composite | t.Array):
+        if isinstance(found, (t.Composite, t.Array)):
             path = self._descend(found, offset, exact, depth + 1)
             if path is None and not exact and offset + max(self._size, 1) <= size:
                 return ""

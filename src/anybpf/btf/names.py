@@ -17,6 +17,17 @@ from anybpf.errors import BTFError
 _MAX_TEXT: Final = 100_000
 
 _TAGS: Final = {t.KIND_STRUCT: "struct", t.KIND_UNION: "union"}
+# Keywords of C17 and of its GNU dialect (ISO/IEC 9899:2018, 6.4.1); `bool` is none there.
+_KEYWORDS: Final = frozenset(
+    (
+        "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else",
+        "enum", "extern", "float", "for", "goto", "if", "inline", "int", "long", "register",
+        "restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch",
+        "typedef", "union", "unsigned", "void", "volatile", "while", "_Alignas", "_Alignof",
+        "_Atomic", "_Bool", "_Complex", "_Generic", "_Imaginary", "_Noreturn",
+        "_Static_assert", "_Thread_local", "asm", "typeof",
+    )
+)  # fmt: skip
 _QUALIFIERS: Final = {
     t.KIND_CONST: "const", t.KIND_VOLATILE: "volatile", t.KIND_RESTRICT: "restrict",
 }  # fmt: skip
@@ -37,7 +48,7 @@ def type_name(btf: BTF, type_id: int, name: str = "") -> str:
 def identifier(name: str) -> str:
     """`name` with whatever C does not allow in an identifier replaced by underscores."""
     if name.isidentifier() and name.isascii():
-        return name
+        return name + "_" if name in _KEYWORDS else name
     text = "".join([c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in name])
     return "_" + text if not text or text[0].isdigit() else text
 
@@ -62,6 +73,8 @@ class Declarator:
 
     def __init__(self, btf: BTF) -> None:
         self.btf: BTF = btf
+        # Typedefs that are written as what they stand for.
+        self.expanded: frozenset[str] = frozenset()
 
     def base(self, found: t.Type, depth: int) -> str:
         """The specifier of a type that is no pointer, array, function or qualifier."""
@@ -79,7 +92,7 @@ class Declarator:
             return f"{'union' if found.is_union else 'struct'} {name}"
         if isinstance(found, t.Float):
             return found.name if plain_words(found.name) else name
-        if isinstance(found, t.Var | t.Function | t.DataSection | t.DeclTag):
+        if isinstance(found, (t.Var, t.Function, t.DataSection, t.DeclTag)):
             return name
         return name or "void"
 
@@ -100,10 +113,11 @@ class Declarator:
             if len(inner) > _MAX_TEXT or depth > MAX_DEPTH:
                 break
             if isinstance(found, t.Pointer):
-                words = "".join([f" {word}" for word in qualifiers])
-                gap = " " if words and inner and not inner.startswith(("*", "[")) else ""
+                words = "".join([f" {word}" for word in qualifiers + tags])
+                gap = " " if words and inner else ""
                 inner = f"*{words}{gap}{inner}"
                 qualifiers = []
+                tags = []
                 type_id = found.type_id
             elif isinstance(found, t.Array):
                 inner = f"{_grouped(inner)}[{found.count}]"
@@ -111,11 +125,14 @@ class Declarator:
             elif isinstance(found, t.FunctionProto):
                 inner = f"{_grouped(inner)}({self._parameters(found, depth)})"
                 qualifiers = []
+                tags = []
                 type_id = found.return_id
             elif isinstance(found, t.TypeTag):
                 text = self.tag(found)
                 if text:
                     tags.append(text)
+                type_id = found.type_id
+            elif isinstance(found, t.Typedef) and found.name in self.expanded:
                 type_id = found.type_id
             elif found.kind in _QUALIFIERS:
                 assert isinstance(found, t.Reference)
@@ -124,8 +141,8 @@ class Declarator:
                     qualifiers.insert(0, word)
                 type_id = found.type_id
             else:
-                words = [w for w in qualifiers if w != "restrict"]
-                head = " ".join([*words, self.base(found, depth), *tags])
+                plain = [word for word in qualifiers if word != "restrict"]
+                head = " ".join([*plain, self.base(found, depth), *tags])
                 return _joined(head, inner)
         raise BTFError(
             f"type {type_id}: pointers, arrays and functions are nested too deep to be written",
@@ -160,7 +177,7 @@ class Declarator:
 
 def plain_words(name: str) -> bool:
     """Whether a name is made of identifiers and single spaces, as `unsigned int` is."""
-    return bool(name) and name.isascii() and all([w.isidentifier() for w in name.split(" ")])
+    return bool(name) and name.isascii() and all(w.isidentifier() for w in name.split(" "))
 
 
 def _grouped(inner: str) -> str:
