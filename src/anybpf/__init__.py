@@ -10,7 +10,8 @@ for that.
 from __future__ import annotations
 
 import os as _os
-from typing import TYPE_CHECKING
+
+TYPE_CHECKING = False  # what type checkers take for true; `typing` is not worth its import here
 
 if TYPE_CHECKING:
     from anybpf.errors import AnyBPFError as AnyBPFError

@@ -1,0 +1,30 @@
+"""Reading what commands are given and writing what they make, never by halves."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from anybpf.errors import InputError
+
+
+def read_text(name: str) -> str:
+    """The text of a file, or of standard input where the name is '-'."""
+    data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{name}: byte {error.start:#x} is no UTF-8: this is not a text file"
+        ) from None
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(data)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,61 @@
+"""What commands print with: JSON in one shape, and tables whose columns line up."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+
+
+def print_json(value: object) -> None:
+    """One JSON document on standard output."""
+    from json import dump
+
+    dump(value, sys.stdout, indent=2, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Lines on standard output, written in blocks."""
+    write = sys.stdout.write
+    block: list[str] = []
+    for line in lines:
+        block.append(line)
+        if len(block) == 1000:
+            write("\n".join(block) + "\n")
+            block.clear()
+    if block:
+        write("\n".join(block) + "\n")
+
+
+def table(
+    headings: Sequence[str], rows: Iterable[Sequence[object]], right: str = ""
+) -> list[str]:
+    """Lines of a table. ``right`` names the columns, by heading, that are set to the right.
+
+    >>> table(("name", "size"), [("a", 8), ("counter", 16)], right="size")
+    ['name     size', 'a           8', 'counter    16']
+    """
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [
+        max([len(heading), *[len(row[i]) for row in cells]]) for i, heading in enumerate(headings)
+    ]
+    to_right = [heading in right.split() for heading in headings]
+    lines = []
+    for row in [list(headings), *cells]:
+        parts = [
+            cell.rjust(width) if flag else cell.ljust(width)
+            for cell, width, flag in zip(row, widths, to_right, strict=True)
+        ]
+        lines.append("  ".join(parts).rstrip())
+    return lines
+
+
+def section(title: str, lines: Iterable[str]) -> list[str]:
+    """A titled, indented block with an empty line before it; nothing if there are no lines."""
+    body = [f"  {line}" for line in lines]
+    return ["", f"{title}:", *body] if body else []
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun: '1 program', '2 programs'."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
