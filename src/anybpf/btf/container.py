@@ -15,6 +15,7 @@ from typing import Final
 
 from anybpf.btf import types as t
 from anybpf.btf.decode import TypeDecoder, record_words
+from anybpf.btf.flavours import essential_name
 from anybpf.btf.strings import StringTable
 from anybpf.errors import BTFError, NotFound
 
@@ -279,9 +280,9 @@ class BTF:
             flavoured: dict[str, list[str]] = {}
             for name in self.name_index():
                 if "___" in name:
-                    flavoured.setdefault(name[: name.rindex("___")], []).append(name)
+                    flavoured.setdefault(essential_name(name), []).append(name)
             self._flavoured = flavoured
-        return self._flavoured.get(essential, [])
+        return [name for name in self._flavoured.get(essential, []) if name != essential]
 
     @property
     def pointer_size(self) -> int:

@@ -13,6 +13,7 @@ from typing import Final
 from anybpf.btf import types as t
 from anybpf.btf.container import BTF
 from anybpf.btf.corematch import fields_compatible, types_compatible, types_match
+from anybpf.btf.flavours import essential_name
 from anybpf.btf.layout import MAX_DEPTH, resolve, size_of
 from anybpf.btf.names import type_name
 from anybpf.errors import BTFError
@@ -147,15 +148,6 @@ def relocate(
     return result
 
 
-def essential_name(name: str) -> str:
-    """A name without its flavour: `task_struct___old` stands for `task_struct`."""
-    at = name.rfind("___")
-    # A flavour follows a name and is not empty.
-    if at > 0 and at + 3 < len(name) and name[at + 3] != "_":
-        return name[:at]
-    return name
-
-
 def candidates(root: t.Type, targets: Sequence[BTF]) -> list[tuple[BTF, int]]:
     """Types of the targets with the name and kind of `root`, flavours aside.
 
@@ -278,8 +270,6 @@ def _answer(local: Spec, found: list[tuple[BTF, int]], kind: int, text: str) -> 
             agreed_spec = spec
             continue
         same_place = kind not in _FIELD_KINDS or spec.bit_offset == agreed_spec.bit_offset
-        # The first of several equal types stands for all when its id is asked for, as in libbpf;
-        # anything else that differs is an error.
         if not same_place or result.value != agreed.value or result.ok != agreed.ok:
             raise BTFError(
                 f"{text}: the target has several types of that name that disagree: "
@@ -365,7 +355,7 @@ def _calculate(local: Spec, spec: Spec | None, kind: int, text: str) -> CoreResu
     result = CoreResult(kind, text)
     if spec is not None:
         result.target = spec.btf
-    if kind == FIELD_EXISTS or kind == ENUMVAL_EXISTS:
+    if kind in (FIELD_EXISTS, ENUMVAL_EXISTS):
         result.original = 1
         result.value = 1 if spec is not None else 0
     elif kind in _FIELD_KINDS:

@@ -11,16 +11,12 @@ from typing import Final
 
 from anybpf.btf import types as t
 from anybpf.btf.container import BTF
+from anybpf.btf.flavours import essential_name
 from anybpf.btf.layout import MAX_DEPTH, resolve
 from anybpf.errors import BTFError
 
 # Pairs of types compared before damaged BTF is given up on.
 _MAX_STEPS: Final = 100_000
-
-
-def _essential(name: str) -> str:
-    at = name.rfind("___")
-    return name[:at] if at > 0 and at + 3 < len(name) and name[at + 3] != "_" else name
 
 
 def fields_compatible(local: BTF, local_id: int, target: BTF, target_id: int) -> bool:
@@ -50,7 +46,7 @@ def _names_agree(here: t.Type, there: t.Type) -> bool:
     """The same name but for flavours; a type without one agrees with any."""
     if not here.name or not there.name:
         return True
-    return _essential(here.name) == _essential(there.name)
+    return essential_name(here.name) == essential_name(there.name)
 
 
 def types_compatible(local: BTF, local_id: int, target: BTF, target_id: int) -> bool:
@@ -152,9 +148,9 @@ class _Compare:
     def _enums(self, here: t.Enum, there: t.Enum) -> bool:
         if here.size != there.size:
             return False
-        known = {_essential(entry.name) for entry in there.values}
+        known = {essential_name(entry.name) for entry in there.values}
         for entry in here.values:  # noqa: SIM110 - a plain loop compiles to plain code
-            if _essential(entry.name) not in known:
+            if essential_name(entry.name) not in known:
                 return False
         return True
 
@@ -163,10 +159,10 @@ class _Compare:
             return False
         by_name: dict[str, list[int]] = {}
         for member in there.members:
-            by_name.setdefault(_essential(member.name), []).append(member.type_id)
+            by_name.setdefault(essential_name(member.name), []).append(member.type_id)
         for member in here.members:
             matched = False
-            for type_id in by_name.get(_essential(member.name), []):
+            for type_id in by_name.get(essential_name(member.name), []):
                 if self.match(member.type_id, type_id, False, depth + 1):
                     matched = True
                     break
@@ -178,4 +174,4 @@ class _Compare:
 def _same_essential(here: str, there: str) -> bool:
     if not there:
         return not here
-    return _essential(here) == _essential(there)
+    return essential_name(here) == essential_name(there)
