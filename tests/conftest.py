@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from anybpf.errors import CompilerError
+from anybpf.toolchain import Compiler, compile, find_compiler
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -23,3 +26,21 @@ def shared() -> Path:
     if place is None:
         pytest.skip("no shared corpora here: set ANYBPF_SHARED to the folder that holds them")
     return place
+
+
+@pytest.fixture(scope="session")
+def compiler() -> Compiler:
+    """A compiler that makes BPF; tests that need one are skipped where there is none."""
+    try:
+        return find_compiler()
+    except CompilerError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def droppacket(compiler: Compiler, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first example, compiled."""
+    source = ROOT / "examples" / "droppacket" / "droppacket.c"
+    return compile(
+        source, tmp_path_factory.mktemp("examples") / "droppacket.o", compiler=compiler
+    ).output

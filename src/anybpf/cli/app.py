@@ -95,6 +95,16 @@ def add_command(
     return parser
 
 
+def add_group(
+    subparsers: argparse._SubParsersAction[Parser], name: str, summary: str
+) -> argparse._SubParsersAction[Parser]:
+    """A command that only has subcommands."""
+    parser = subparsers.add_parser(name, help=summary, description=summary)
+    group = parser.add_subparsers(title="commands", metavar="COMMAND", dest="subcommand")
+    group.required = True
+    return group
+
+
 def build_parser(only: str = "") -> Parser:
     """The parser of the whole command line, or of the command ``only``."""
     parser = Parser(prog="anybpf", description="eBPF for any process on any machine.")
