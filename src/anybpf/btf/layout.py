@@ -234,7 +234,7 @@ class _PathSearch:
             if offset + max(self._size, 1) > low + bits // 8 and not flexible:
                 continue
             path = self._enter(member.type_id, offset - low, exact, depth)
-            if path is not None:
+            if path is not None and (member.name or path):
                 return f".{member.name}{path}" if member.name else path
         return None
 
@@ -242,13 +242,11 @@ class _PathSearch:
         """The path below a field: empty if the field itself is meant."""
         found = resolve(self._btf, type_id)
         size = size_of(self._btf, type_id)
-        if offset == 0 and self._size == size and size:
-            return ""
+        path: str | None = None
         if isinstance(found, (t.Composite, t.Array)):
             path = self._descend(found, offset, exact, depth + 1)
-            if path is None and not exact and offset + max(self._size, 1) <= size:
-                return ""
-            return path
+            if path is not None:
+                return path
         if exact and self._size:
-            return None
+            return "" if offset == 0 and self._size == size else None
         return "" if offset + max(self._size, 1) <= size else None

@@ -113,7 +113,7 @@ class Declarator:
             if len(inner) > _MAX_TEXT or depth > MAX_DEPTH:
                 break
             if isinstance(found, t.Pointer):
-                words = "".join([f" {word}" for word in qualifiers + tags])
+                words = " ".join(qualifiers + tags)
                 gap = " " if words and inner else ""
                 inner = f"*{words}{gap}{inner}"
                 qualifiers = []
@@ -138,7 +138,7 @@ class Declarator:
                 assert isinstance(found, t.Reference)
                 word = _QUALIFIERS[found.kind]
                 if word not in qualifiers:
-                    qualifiers.insert(0, word)
+                    qualifiers.append(word)
                 type_id = found.type_id
             else:
                 plain = [word for word in qualifiers if word != "restrict"]
