@@ -82,7 +82,7 @@ PACKET = "packet"
 PACKET_END = "packet_end"
 PACKET_META = "packet_meta"
 FLOW_KEYS = "flow_keys"
-READ_ONLY_MEMORY = "read_only_memory"
+BUFFER = "buffer"  # memory as long as the attach point makes it
 FIELD_KINDS = (
     SCALAR,
     PACKET,
@@ -92,7 +92,7 @@ FIELD_KINDS = (
     SOCKET,
     SOCK_COMMON,
     BTF_POINTER,
-    READ_ONLY_MEMORY,
+    BUFFER,
 )
 
 
@@ -182,7 +182,8 @@ class Helper:
     ``flags`` are words out of: "gpl" (only for programs under a compatible licence), "packet"
     (memory arguments may be packet data), "invalidates_packet" (packet pointers are void
     afterwards), "sleeps", "no_return" (does not come back when it succeeds), "calls_back",
-    "virtual" (only an extension supplies it), "perfmon" and "bpf" (needs CAP_PERFMON, CAP_BPF).
+    "variadic" (further arguments of any kind may follow), "fastcall" (changes no register but
+    the result), "perfmon" (needs CAP_PERFMON), "virtual" (only an extension supplies it).
     ``map_types`` names the map types that its map argument may have; empty: any that offers it.
     ``program_type`` is set where the number is private to one program type.
     """
@@ -264,7 +265,7 @@ class Field:
     ``read_sizes`` and ``write_sizes`` are the widths in bytes that an aligned access inside the
     field may have; empty means that it may not be read (written) at all. ``attach_types`` limits
     the field to programs of these attach types, ``write_attach_types`` its writing. ``exact``:
-    an access starts where the field starts.
+    an access starts where the field starts. ``nullable``: the pointer in it may be null.
     """
 
     __slots__ = (
@@ -272,6 +273,7 @@ class Field:
         "exact",
         "kind",
         "name",
+        "nullable",
         "offset",
         "read_sizes",
         "size",
@@ -288,6 +290,7 @@ class Field:
         type_name: str,
         *,
         kind: str = SCALAR,
+        nullable: bool = False,
         read_sizes: tuple[int, ...] | None = None,
         write_sizes: tuple[int, ...] = (),
         attach_types: tuple[str, ...] = (),
@@ -299,6 +302,7 @@ class Field:
         self.size = size
         self.type = type_name
         self.kind = kind
+        self.nullable = nullable
         self.read_sizes = (size,) if read_sizes is None else read_sizes
         self.write_sizes = write_sizes
         self.attach_types = attach_types
@@ -330,7 +334,7 @@ class Field:
         sizes = self.write_sizes if write else self.read_sizes
         if size not in sizes or offset < self.offset or offset + size > self.end:
             return False
-        if offset % size and not self._misaligned_pair(offset, size):
+        if offset % size:
             return False
         if self.exact and offset != self.offset:
             return False
@@ -341,11 +345,6 @@ class Field:
                 return False
         return True
 
-    def _misaligned_pair(self, offset: int, size: int) -> bool:
-        # Arrays of 4-byte words that start off an 8-byte boundary may still be taken two words at
-        # a time, counted from their own start.
-        return size == 8 and self.size % 8 == 0 and (offset - self.offset) % 8 == 0
-
     def __repr__(self) -> str:
         rights = f"{'r' if self.read else '-'}{'w' if self.write else '-'}"
         return f"<Field {self.name} {self.type} {self.offset}+{self.size} {rights} {self.kind}>"
@@ -355,17 +354,24 @@ class Context:
     """What a program finds behind its first argument.
 
     ``layout`` says how to read it: "fields" (the fields listed, nothing else), "bytes" (any
-    aligned read inside ``size``), "words" (aligned 8-byte reads), "typed" (8-byte arguments whose
-    types the attach target's BTF gives), "memory" (read and write, as large as the caller makes
-    it). ``data``, ``data_end`` and ``data_meta`` are the offsets of those pointers, -1 if absent.
+    aligned read from ``start`` up to ``size``), "typed" (8-byte arguments whose types the attach
+    target's BTF gives), "memory" (read and write, ``size`` at most). ``data``, ``data_end`` and
+    ``data_meta`` are the offsets of those pointers, -1 if absent.
     """
 
-    __slots__ = ("data", "data_end", "data_meta", "fields", "layout", "name", "size")
+    __slots__ = ("data", "data_end", "data_meta", "fields", "layout", "name", "size", "start")
 
     def __init__(
-        self, name: str, size: int, fields: Iterable[Field] = (), *, layout: str = "fields"
+        self,
+        name: str,
+        size: int,
+        fields: Iterable[Field] = (),
+        *,
+        layout: str = "fields",
+        start: int = 0,
     ) -> None:
         self.name = name
+        self.start = start
         self.size = size
         self.fields = tuple(fields)
         self.layout = layout
@@ -402,15 +408,15 @@ class Context:
         for field in self.fields:
             if field.allows(offset, size, write, attach_type):
                 return field
-        if self.layout == "fields" or size not in (1, 2, 4, 8) or offset < 0 or offset % size:
+        if self.layout == "fields" or size not in (1, 2, 4, 8) or offset % size:
             return None
-        if self.size and offset + size > self.size:
+        if offset < self.start or offset + size > self.size:
             return None
-        if self.layout == "memory" or (
-            not write and (self.layout == "bytes" or (size == 8 and self.layout != "fields"))
-        ):
-            return Field("", offset, size, f"u{size * 8}", write_sizes=(size,) if write else ())
-        return None
+        if write and self.layout != "memory":
+            return None
+        if self.layout == "typed" and size != 8:
+            return None
+        return Field("", offset, size, f"u{size * 8}", write_sizes=(size,) if write else ())
 
     def __repr__(self) -> str:
         return f"<Context {self.name}, {self.size} bytes, {len(self.fields)} fields>"
@@ -613,11 +619,14 @@ class MapType:
     ``operations`` are words of what user space may do: lookup, update, delete, next, push, pop,
     peek, lookup_delete, batch, freeze, mmap, poll. ``helpers`` are the numbers of the helpers
     that programs may call on it. ``holds`` is "" (plain values), "maps", "programs", "sockets",
-    "perf_events", "cgroups", "devices", "cpus", "stacks" or "records".
+    "perf_events", "cgroups", "devices", "cpus", "stacks" or "records". ``bounded`` is false where
+    ``max_entries`` is not enforced; ``custom``: an extension implements it.
     """
 
     __slots__ = (
         "allowed_flags",
+        "bounded",
+        "custom",
         "entries",
         "helpers",
         "holds",
@@ -648,6 +657,8 @@ class MapType:
         holds: str = "",
         per_cpu: bool = False,
         needs_btf: bool = False,
+        bounded: bool = True,
+        custom: bool = False,
         since: str = "",
     ) -> None:
         self.name = name
@@ -662,6 +673,8 @@ class MapType:
         self.holds = holds
         self.per_cpu = per_cpu
         self.needs_btf = needs_btf
+        self.bounded = bounded
+        self.custom = custom
         self.since = since
 
     def problems(self, key_size: int, value_size: int, entries: int, page: int = 4096) -> list[str]:

@@ -6,11 +6,12 @@ about them, that of ``describe``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from anybpf.errors import InputError, NotFound
 from anybpf.platforms.model import (
     AttachType,
+    Context,
     ErrorNumber,
     Field,
     Flag,
@@ -60,7 +61,8 @@ class Platform:
 
     ``program_types``, ``attach_types``, ``link_types``, ``map_types``, ``helpers``, ``map_flags``,
     ``errnos`` and ``result_codes`` are tables by name and number; ``limits`` are numbers by name,
-    ``limit_texts`` say what they mean. ``uses_license``: whether the licence decides what a program
+    ``limit_texts`` say what they mean. ``structure_names`` are the structures that programs see
+    (contexts, sockets, flow keys). ``uses_license``: whether the licence decides what a program
     may call.
     """
 
@@ -68,6 +70,7 @@ class Platform:
         "_added_helpers",
         "_extensions",
         "_loose",
+        "_make_structure",
         "_section_rows",
         "_section_rules",
         "attach_types",
@@ -81,6 +84,7 @@ class Platform:
         "name",
         "program_types",
         "result_codes",
+        "structure_names",
         "title",
         "uses_license",
     )
@@ -100,6 +104,8 @@ class Platform:
         result_codes: Table[ResultCode],
         sections: Iterable[Row],
         limits: Iterable[tuple[str, int, str]],
+        structure_names: Iterable[str] = (),
+        make_structure: Callable[[str], Context] | None = None,
         uses_license: bool = False,
     ) -> None:
         self.name = name
@@ -114,6 +120,8 @@ class Platform:
         self.result_codes = result_codes
         self.limits = {row[0]: row[1] for row in limits}
         self.limit_texts = {row[0]: row[2] for row in limits}
+        self.structure_names = tuple(structure_names)
+        self._make_structure = make_structure
         self.uses_license = uses_license
         self._extensions: dict[str, Extension] = {}
         self._added_helpers: set[int] = set()
@@ -199,10 +207,11 @@ class Platform:
         """
         kind = self.program_types[program_type]
         found = helper if isinstance(helper, Helper) else self.helper(helper, kind.name)
-        if found.program_type:
-            return found.program_type == kind.name
         number = found.number
-        if number not in kind.helpers and number not in self._added_helpers:
+        if found.program_type:
+            if found.program_type != kind.name:
+                return False
+        elif number not in kind.helpers and number not in self._added_helpers:
             return False
         only = kind.helper_attach_types.get(number)
         return only is None or not attach_type or attach_type in only
@@ -210,13 +219,19 @@ class Platform:
     def helpers_of(self, program_type: str | int, attach_type: str = "") -> list[Helper]:
         """All that programs of that type may call, by number, the type's own helpers last."""
         kind = self.program_types[program_type]
-        numbers = sorted(kind.helpers | self._added_helpers)
+        own = {helper.number for helper in kind.own_helpers}
+        numbers = sorted((kind.helpers | self._added_helpers) - own)
         general = [
             self.helpers[number]
             for number in numbers
             if self.helper_allowed(number, kind.name, attach_type)
         ]
-        return general + list(kind.own_helpers)
+        own_ones = [
+            helper
+            for helper in kind.own_helpers
+            if self.helper_allowed(helper, kind.name, attach_type)
+        ]
+        return general + own_ones
 
     def map_accepts(self, map_type: str | int, helper: str | int) -> bool:
         """Whether programs may call that helper on maps of that type."""
@@ -243,6 +258,13 @@ class Platform:
         """The field through which a program may make this access, or None if it may not."""
         context = self.program_types[program_type].context
         return None if context is None else context.access(offset, size, write, attach_type)
+
+    def structure(self, name: str) -> Context:
+        """A structure that programs see, by its C name, whatever a program may do with it."""
+        if name not in self.structure_names or self._make_structure is None:
+            hint = near(name, self.structure_names)
+            raise NotFound(f"no structure of {self.name} is named {name!r}{hint}")
+        return self._make_structure(name)
 
     # Sections.
 

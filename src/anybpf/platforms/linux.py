@@ -1,0 +1,203 @@
+"""Linux as a platform: the tables of the modules beside this one, put into the common shape.
+
+The rows stay as they are until they are looked up; this module only knows how to turn a row into
+an object. Facts belong into the ``linux_*`` tables, not here.
+"""
+
+from __future__ import annotations
+
+from anybpf.platforms.build import context_of, helper_numbers
+from anybpf.platforms.linux_contexts import ACCESS, GROUPS, LAYOUTS, PLAIN
+from anybpf.platforms.linux_errnos import ERRNOS
+from anybpf.platforms.linux_helpers import HELPERS, VARIANTS
+from anybpf.platforms.linux_maps import MAP_FLAGS, MAP_HELPERS, MAP_TYPES
+from anybpf.platforms.linux_programs import (
+    ATTACH_TYPES,
+    HELPER_ATTACH_TYPES,
+    HELPERS_OF,
+    LINK_TYPES,
+    PROGRAM_TYPES,
+    RETURN_NAMES,
+    RETURNS,
+)
+from anybpf.platforms.linux_sections import LEGACY_SECTIONS, SECTIONS
+from anybpf.platforms.model import (
+    AttachType,
+    Context,
+    ErrorNumber,
+    Flag,
+    Helper,
+    LinkType,
+    MapType,
+    ProgramType,
+    ResultCode,
+    ReturnRange,
+)
+from anybpf.platforms.platform import Platform
+from anybpf.platforms.prototype import limit, parse
+from anybpf.platforms.table import Row, Table
+
+# Limits: Linux kernel headers linux/bpf.h, linux/bpf_verifier.h, linux/filter.h (6.18).
+LIMITS: tuple[tuple[str, int, str], ...] = (
+    ("stack", 512, "bytes of stack that a function may use"),
+    ("frames", 8, "functions that may be active at a time"),
+    ("stack_total", 512, "bytes of stack that all active functions may use together"),
+    ("tail_calls", 33, "programs that may follow one another by tail calls"),
+    ("instructions", 1_000_000, "instructions that a program may have"),
+    ("instructions_unprivileged", 4096, "the same without CAP_BPF"),
+    ("instructions_verified", 1_000_000, "instructions that the verifier is willing to walk"),
+    ("jumps_pending", 8192, "branches that the verifier keeps for later"),
+    ("subprograms", 256, "functions that a program may consist of"),
+    ("maps", 64, "maps that a program may name"),
+    ("kernel_functions", 256, "kernel functions that a program may call"),
+    ("helper_args", 5, "arguments that a function takes"),
+    ("target_args", 12, "arguments of a traced function"),
+    ("loop_iterations", 8 * 1024 * 1024, "rounds of bpf_loop"),
+    ("packet_offset", 0xFFFF, "the highest offset into a packet that the verifier follows"),
+    ("variable_offset", 1 << 29, "the highest unknown offset that the verifier follows"),
+    ("name_length", 15, "bytes of a program's or map's name"),
+    ("pin_path_length", 4095, "bytes of a pin's path"),
+    ("percpu_value_size", 32768, "bytes of a per-CPU value"),
+    ("ringbuf_record_size", (1 << 30) - 1, "bytes of a ring buffer record"),
+    ("links_per_program", 64, "programs attached to one place of a cgroup"),
+)
+
+
+def make() -> Platform:
+    """The platform; objects are made of its rows when they are asked for."""
+    return Platform(
+        "linux",
+        "Linux 6.18",
+        program_types=Table("program type of linux", PROGRAM_TYPES, _program_type),
+        attach_types=Table("attach type of linux", ATTACH_TYPES, _attach_type),
+        link_types=Table("link type of linux", LINK_TYPES, _link_type),
+        map_types=Table("map type of linux", MAP_TYPES, _map_type),
+        map_flags=Table("map flag of linux", MAP_FLAGS, _flag),
+        helpers=Table("helper of linux", _helper_rows(), _helper),
+        errnos=Table("error number of linux", ERRNOS, _errno),
+        result_codes=_no_result_codes(),
+        sections=(*SECTIONS, *LEGACY_SECTIONS),
+        limits=LIMITS,
+        structure_names=list(LAYOUTS),
+        make_structure=_structure,
+        uses_license=True,
+    )
+
+
+def _no_result_codes() -> Table[ResultCode]:
+    return Table("result code of linux", ())
+
+
+def _helper_rows() -> list[Row]:
+    return [(row[0], f"bpf_{row[1]}", *row[2:]) for row in HELPERS]
+
+
+def _helper(row: Row) -> Helper:
+    number, name, prototype, flags, since = row
+    args, returns = parse(prototype)
+    short = name[4:]
+    map_types = [kind for kind, names in MAP_HELPERS.items() if short in names.split()]
+    return Helper(
+        number, name, args, returns, flags=flags.split(), since=since, map_types=map_types
+    )
+
+
+def _variant(row: tuple[str, int, str], program_type: str) -> Helper:
+    """The helper of that number as one program type sees it."""
+    _, number, prototype = row
+    common = HELPERS[number - 1]
+    args, returns = parse(prototype)
+    return Helper(
+        number,
+        f"bpf_{common[1]}",
+        args,
+        returns,
+        flags=common[3].split(),
+        since=common[4],
+        map_types=[kind for kind, names in MAP_HELPERS.items() if common[1] in names.split()],
+        program_type=program_type,
+    )
+
+
+def _program_type(row: Row) -> ProgramType:
+    number, name, title, flags, since = row
+    numbers = {helper[1]: helper[0] for helper in HELPERS}
+    callable_names = HELPERS_OF.get(name, "")
+    allowed = (
+        list(numbers.values()) if callable_names == "*" else helper_numbers(numbers, callable_names)
+    )
+    limited: dict[int, tuple[str, ...]] = {}
+    for names, attach_types in HELPER_ATTACH_TYPES.get(name, ()):
+        for number_of in helper_numbers(numbers, names):
+            limited[number_of] = tuple(attach_types.split())
+    return ProgramType(
+        name,
+        number,
+        title=title,
+        context=_context(name),
+        returns=[ReturnRange(low, high, at.split()) for low, high, at in RETURNS.get(name, ())],
+        return_names=RETURN_NAMES.get(name, ()),
+        attach_types=[kind[1] for kind in ATTACH_TYPES if name in kind[2].split()],
+        helpers=allowed,
+        own_helpers=[_variant(other, name) for other in VARIANTS if name in other[0].split()],
+        helper_attach_types=limited,
+        flags=flags.split(),
+        since=since,
+    )
+
+
+def _context(program_type: str) -> Context | None:
+    plain = PLAIN.get(program_type)
+    if plain is not None:
+        layout, name, start, size = plain
+        return Context(name, size, layout=layout, start=start)
+    rights = ACCESS.get(program_type)
+    if rights is None:
+        return None
+    name, readable, writable = rights
+    return context_of(name, LAYOUTS[name], readable, writable, GROUPS)
+
+
+def _structure(name: str) -> Context:
+    """A structure by itself, all of it readable."""
+    return context_of(name, LAYOUTS[name], "*", "", GROUPS)
+
+
+def _map_type(row: Row) -> MapType:
+    number, name, key, value, entries, flags, required, operations, holds, since = row
+    marks = holds.split()
+    numbers = {helper[1]: helper[0] for helper in HELPERS}
+    return MapType(
+        name,
+        number,
+        key_size=limit(key),
+        value_size=limit(value),
+        entries=limit(entries),
+        allowed_flags=flags.split(),
+        required_flags=required.split(),
+        operations=operations.split(),
+        helpers=helper_numbers(numbers, MAP_HELPERS.get(name, "")),
+        holds="".join([mark for mark in marks if mark not in ("per_cpu", "btf")]),
+        per_cpu="per_cpu" in marks,
+        needs_btf="btf" in marks,
+        since=since,
+    )
+
+
+def _attach_type(row: Row) -> AttachType:
+    number, name, program_types, link_type, since = row
+    return AttachType(
+        name, number, program_types=program_types.split(), link_type=link_type, since=since
+    )
+
+
+def _link_type(row: Row) -> LinkType:
+    return LinkType(row[1], row[0], since=row[2])
+
+
+def _flag(row: Row) -> Flag:
+    return Flag(row[1], row[0], row[2])
+
+
+def _errno(row: Row) -> ErrorNumber:
+    return ErrorNumber(row[1], row[0], row[2])
