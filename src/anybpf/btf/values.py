@@ -55,9 +55,9 @@ def from_python(btf: BTF, type_id: int, value: object) -> bytes:
     size = size_of(btf, type_id)
     if size > _MAX_BYTES:
         raise broken(btf, type_id, f"a value of {size} bytes is too large to be made")
-    out = bytearray(size)
+    out = _Buffer(size)
     writer.write(type_id, value, out, 0, "", 0)
-    return bytes(out)
+    return bytes(out.data)
 
 
 # Largest value made by `from_python`; maps and data sections stay far below.
@@ -251,6 +251,38 @@ def _enumerator(found: t.Enum, value: int) -> str:
     return ""
 
 
+class _Buffer:
+    """Bytes being made, and which of their bits have been given a meaning."""
+
+    __slots__ = ("data", "mask")
+
+    def __init__(self, size: int) -> None:
+        self.data: bytearray = bytearray(size)
+        self.mask: bytearray = bytearray(size)
+
+    def put(self, at: int, raw: bytes, mask: bytes | None = None) -> None:
+        """Write `raw`, or of it those bits that `mask` has."""
+        end = at + len(raw)
+        if mask is None:
+            self.data[at:end] = raw
+            self.mask[at:end] = b"\xff" * len(raw)
+            return
+        for index, bits in enumerate(mask):
+            self.data[at + index] = self.data[at + index] & ~bits | raw[index] & bits
+            self.mask[at + index] |= bits
+
+    def merge(self, other: _Buffer, at: int) -> bool:
+        """Lay `other` over the bytes from `at` on; False if one bit gets two meanings."""
+        end = at + len(other.data)
+        mine = int.from_bytes(self.data[at:end], "big")
+        theirs = int.from_bytes(other.data, "big")
+        both = int.from_bytes(self.mask[at:end], "big") & int.from_bytes(other.mask, "big")
+        if (mine ^ theirs) & both:
+            return False
+        self.put(at, bytes(other.data), bytes(other.mask))
+        return True
+
+
 class _Writer:
     """Puts Python objects into bytes; `path` says in errors where we are."""
 
@@ -262,20 +294,20 @@ class _Writer:
         return BTFError(f"{path.removeprefix('.') or 'the value'}: {message}")
 
     def write(
-        self, type_id: int, value: object, out: bytearray, at: int, path: str, depth: int
+        self, type_id: int, value: object, out: _Buffer, at: int, path: str, depth: int
     ) -> None:
         found = resolve(self.btf, type_id)
         size = size_of(self.btf, type_id)
         if depth > MAX_DEPTH:
             raise broken(self.btf, type_id, "values are nested too deep")
-        if at + size > len(out):
+        if at + size > len(out.data):
             raise broken(self.btf, type_id, f"'{path}' reaches past the end of what it is part of")
         if isinstance(value, (bytes, bytearray, memoryview)):
             raw = bytes(value)
             text = isinstance(found, t.Array) and is_text(self.btf, found) and len(raw) <= size
             if len(raw) != size and not text:
                 raise self.fail(path, f"{len(raw)} bytes were given, {size} are needed")
-            out[at : at + size] = raw.ljust(size, b"\0")
+            out.put(at, raw.ljust(size, b"\0"))
         elif isinstance(found, t.Composite):
             self.composite(found, value, out, at, path, depth)
         elif isinstance(found, t.Array):
@@ -285,13 +317,13 @@ class _Writer:
         elif isinstance(found, t.DataSection):
             self.section(found, value, out, at, path, depth)
         elif isinstance(found, t.Float):
-            out[at : at + size] = self.real(found, value, path)
+            out.put(at, self.real(found, value, path))
         elif isinstance(found, t.Int) and (found.bits != size * 8 or found.bit_offset):
             self.bits(found, value, out, at * 8 + found.bit_offset, found.bits, path)
         else:
             number = self.number(found, value, size * 8, path)
             order = self.btf.big_endian
-            out[at : at + size] = number.to_bytes(size, "big" if order else "little")
+            out.put(at, number.to_bytes(size, "big" if order else "little"))
 
     def number(self, found: t.Type, value: object, bits: int, path: str) -> int:
         """The bits of a number, as an unsigned number."""
@@ -314,21 +346,24 @@ class _Writer:
         return number & (1 << bits) - 1
 
     def bits(
-        self, base: t.Type, value: object, out: bytearray, start: int, bits: int, path: str
+        self, base: t.Type, value: object, out: _Buffer, start: int, bits: int, path: str
     ) -> None:
         number = self.number(base, value, bits, path)
         low, high = start // 8, (start + bits + 7) // 8
-        if high > len(out):
+        if high > len(out.data):
             raise self.fail(path, "the bit-field reaches past the end of what it is part of")
         order = self.btf.big_endian
-        whole = int.from_bytes(out[low:high], "big" if order else "little")
         shift = (high - low) * 8 - start % 8 - bits if order else start % 8
+        raw = number << shift
         mask = (1 << bits) - 1 << shift
-        whole = whole & ~mask | number << shift
-        out[low:high] = whole.to_bytes(high - low, "big" if order else "little")
+        size = high - low
+        if order:
+            out.put(low, raw.to_bytes(size, "big"), mask.to_bytes(size, "big"))
+        else:
+            out.put(low, raw.to_bytes(size, "little"), mask.to_bytes(size, "little"))
 
     def array(
-        self, found: t.Array, value: object, out: bytearray, at: int, path: str, depth: int
+        self, found: t.Array, value: object, out: _Buffer, at: int, path: str, depth: int
     ) -> None:
         if isinstance(value, str):
             if not is_text(self.btf, found):
@@ -336,7 +371,8 @@ class _Writer:
             raw = value.encode("utf-8", "surrogateescape")
             if len(raw) > found.count:
                 raise self.fail(path, f"text of {len(raw)} bytes is too long for {found.count}")
-            out[at : at + len(raw)] = raw
+            # What follows the NUL is not part of the text, so it is left open.
+            out.put(at, (raw + b"\0")[: found.count])
             return
         if not isinstance(value, Sequence):
             raise self.fail(path, f"an array needs a list, not {_short(value)}")
@@ -348,7 +384,7 @@ class _Writer:
             self.write(found.element_id, item, out, place, f"{path}[{index}]", depth + 1)
 
     def section(
-        self, found: t.DataSection, value: object, out: bytearray, at: int, path: str, depth: int
+        self, found: t.DataSection, value: object, out: _Buffer, at: int, path: str, depth: int
     ) -> None:
         given = self.mapping(value, path, f"section {found.name}")
         for variable in found.vars:
@@ -360,7 +396,7 @@ class _Writer:
         self.refuse_rest(given, path, f"section {found.name}")
 
     def composite(
-        self, found: t.Composite, value: object, out: bytearray, at: int, path: str, depth: int
+        self, found: t.Composite, value: object, out: _Buffer, at: int, path: str, depth: int
     ) -> None:
         what = type_name(self.btf, found.id)
         given = self.mapping(value, path, what)
@@ -371,7 +407,7 @@ class _Writer:
         self,
         found: t.Composite,
         given: dict[str, object],
-        out: bytearray,
+        out: _Buffer,
         at: int,
         path: str,
         depth: int,
@@ -385,10 +421,14 @@ class _Writer:
             if member.name and member.name not in given:
                 continue
             if written and found.kind == t.KIND_UNION:
-                before = bytes(out[at : at + found.size])
-                scratch = bytearray(len(out))
-                if self.field(member, given, scratch, at, path, depth):
-                    self.agree(found, member, written, scratch[at : at + found.size], before, path)
+                other = _Buffer(found.size)
+                if self.field(member, given, other, 0, path, depth) and not out.merge(other, at):
+                    raise self.fail(
+                        path,
+                        f"'{written}' and '{member.name or '(anon)'}' of "
+                        f"{type_name(self.btf, found.id)} share their bytes but were given "
+                        "different ones; give one of them",
+                    )
             elif self.field(member, given, out, at, path, depth):
                 written = member.name or "(anon)"
         return written != ""
@@ -397,7 +437,7 @@ class _Writer:
         self,
         member: t.Member,
         given: dict[str, object],
-        out: bytearray,
+        out: _Buffer,
         at: int,
         path: str,
         depth: int,
@@ -407,7 +447,7 @@ class _Writer:
             if not isinstance(inner, t.Composite):
                 return False
             place = at + member.bit_offset // 8
-            if place + inner.size > len(out):
+            if place + inner.size > len(out.data):
                 raise broken(self.btf, inner.id, "it reaches past the end of what it is part of")
             return self.fields(inner, given, out, place, path, depth + 1)
         value = given.pop(member.name)
@@ -420,25 +460,6 @@ class _Writer:
             place = at + member.bit_offset // 8
             self.write(member.type_id, value, out, place, name, depth + 1)
         return True
-
-    def agree(
-        self,
-        found: t.Composite,
-        member: t.Member,
-        written: str,
-        new: bytearray,
-        before: bytes,
-        path: str,
-    ) -> None:
-        """Members of a union share their bytes, so those given must mean the same bytes."""
-        _start, bits = field_bits(self.btf, member)
-        size = (bits + 7) // 8
-        if bits % 8 == 0 and new[:size] != before[:size]:
-            raise self.fail(
-                path,
-                f"'{written}' and '{member.name or '(anon)'}' of {type_name(self.btf, found.id)} "
-                "share their bytes but were given different ones; give one of them",
-            )
 
     def mapping(self, value: object, path: str, what: str) -> dict[str, object]:
         if not isinstance(value, Mapping):
