@@ -6,7 +6,7 @@ file; reading it is the business of `anybpf.objects`.
 
 from __future__ import annotations
 
-from anybpf.toolchain.build import CompileResult, compile
+from anybpf.toolchain.build import CompileResult, compile  # noqa: A004
 from anybpf.toolchain.find import Compiler, find_compiler
 from anybpf.toolchain.headers import INCLUDE
 

@@ -45,7 +45,7 @@ enum bpf_enum_value_kind {
 
 /* A field is given as `pointer->field` or as `type, field`. */
 #define ANYBPF_FIELD_1(access) access
-#define ANYBPF_FIELD_2(type, field) ((typeof(type) *)0)->field
+#define ANYBPF_FIELD_2(type, field) ((__typeof__(type) *)0)->field
 #define ANYBPF_FIELD(...) ANYBPF_CORE_BY_COUNT(ANYBPF_FIELD_, __VA_ARGS__)
 
 #define bpf_core_field_exists(...)                                                                \
@@ -56,25 +56,25 @@ enum bpf_enum_value_kind {
 	__builtin_preserve_field_info(ANYBPF_FIELD(__VA_ARGS__), BPF_FIELD_BYTE_OFFSET)
 
 #define bpf_core_type_id_local(type)                                                              \
-	__builtin_btf_type_id(*(typeof(type) *)0, BPF_TYPE_ID_LOCAL)
+	__builtin_btf_type_id(*(__typeof__(type) *)0, BPF_TYPE_ID_LOCAL)
 #define bpf_core_type_id_kernel(type)                                                             \
-	__builtin_btf_type_id(*(typeof(type) *)0, BPF_TYPE_ID_TARGET)
+	__builtin_btf_type_id(*(__typeof__(type) *)0, BPF_TYPE_ID_TARGET)
 #define bpf_core_type_exists(type)                                                                \
-	__builtin_preserve_type_info(*(typeof(type) *)0, BPF_TYPE_EXISTS)
+	__builtin_preserve_type_info(*(__typeof__(type) *)0, BPF_TYPE_EXISTS)
 #define bpf_core_type_size(type)                                                                  \
-	__builtin_preserve_type_info(*(typeof(type) *)0, BPF_TYPE_SIZE)
+	__builtin_preserve_type_info(*(__typeof__(type) *)0, BPF_TYPE_SIZE)
 #define bpf_core_type_matches(type)                                                               \
-	__builtin_preserve_type_info(*(typeof(type) *)0, BPF_TYPE_MATCHES)
+	__builtin_preserve_type_info(*(__typeof__(type) *)0, BPF_TYPE_MATCHES)
 
 #define bpf_core_enum_value_exists(type, value)                                                   \
-	__builtin_preserve_enum_value(*(typeof(type) *)value, BPF_ENUMVAL_EXISTS)
+	__builtin_preserve_enum_value(*(__typeof__(type) *)value, BPF_ENUMVAL_EXISTS)
 #define bpf_core_enum_value(type, value)                                                          \
-	__builtin_preserve_enum_value(*(typeof(type) *)value, BPF_ENUMVAL_VALUE)
+	__builtin_preserve_enum_value(*(__typeof__(type) *)value, BPF_ENUMVAL_VALUE)
 
 /* A pointer to kernel memory, seen as one to `type` that may be read directly. */
 extern void *bpf_rdonly_cast(const void *obj, unsigned int btf_id) __ksym __weak;
 #define bpf_core_cast(pointer, type)                                                              \
-	((typeof(type) *)bpf_rdonly_cast((pointer), bpf_core_type_id_kernel(type)))
+	((__typeof__(type) *)bpf_rdonly_cast((pointer), bpf_core_type_id_kernel(type)))
 
 /* ---- Reading one field ------------------------------------------------------------------------ */
 
@@ -179,22 +179,22 @@ extern void *bpf_rdonly_cast(const void *obj, unsigned int btf_id) __ksym __weak
 #define ANYBPF_STEP(read, p, type, field) read(&p, sizeof(p), &((type)p)->field)
 #define ANYBPF_STEPS_2(r, p, s, a) r(&p, sizeof(p), &(s)->a)
 #define ANYBPF_STEPS_3(r, p, s, a, b)                                                             \
-	ANYBPF_STEPS_2(r, p, s, a); ANYBPF_STEP(r, p, typeof((s)->a), b)
+	ANYBPF_STEPS_2(r, p, s, a); ANYBPF_STEP(r, p, __typeof__((s)->a), b)
 #define ANYBPF_STEPS_4(r, p, s, a, b, c)                                                          \
-	ANYBPF_STEPS_3(r, p, s, a, b); ANYBPF_STEP(r, p, typeof((s)->a->b), c)
+	ANYBPF_STEPS_3(r, p, s, a, b); ANYBPF_STEP(r, p, __typeof__((s)->a->b), c)
 #define ANYBPF_STEPS_5(r, p, s, a, b, c, d)                                                       \
-	ANYBPF_STEPS_4(r, p, s, a, b, c); ANYBPF_STEP(r, p, typeof((s)->a->b->c), d)
+	ANYBPF_STEPS_4(r, p, s, a, b, c); ANYBPF_STEP(r, p, __typeof__((s)->a->b->c), d)
 #define ANYBPF_STEPS_6(r, p, s, a, b, c, d, e)                                                    \
-	ANYBPF_STEPS_5(r, p, s, a, b, c, d); ANYBPF_STEP(r, p, typeof((s)->a->b->c->d), e)
+	ANYBPF_STEPS_5(r, p, s, a, b, c, d); ANYBPF_STEP(r, p, __typeof__((s)->a->b->c->d), e)
 #define ANYBPF_STEPS_7(r, p, s, a, b, c, d, e, f)                                                 \
 	ANYBPF_STEPS_6(r, p, s, a, b, c, d, e);                                                   \
-	ANYBPF_STEP(r, p, typeof((s)->a->b->c->d->e), f)
+	ANYBPF_STEP(r, p, __typeof__((s)->a->b->c->d->e), f)
 #define ANYBPF_STEPS_8(r, p, s, a, b, c, d, e, f, g)                                              \
 	ANYBPF_STEPS_7(r, p, s, a, b, c, d, e, f);                                                \
-	ANYBPF_STEP(r, p, typeof((s)->a->b->c->d->e->f), g)
+	ANYBPF_STEP(r, p, __typeof__((s)->a->b->c->d->e->f), g)
 #define ANYBPF_STEPS_9(r, p, s, a, b, c, d, e, f, g, h)                                           \
 	ANYBPF_STEPS_8(r, p, s, a, b, c, d, e, f, g);                                             \
-	ANYBPF_STEP(r, p, typeof((s)->a->b->c->d->e->f->g), h)
+	ANYBPF_STEP(r, p, __typeof__((s)->a->b->c->d->e->f->g), h)
 
 /* All steps, then the last field into `out` by its own way of reading. */
 #define ANYBPF_LAST(last, out, p, type, field)                                                    \
@@ -202,40 +202,40 @@ extern void *bpf_rdonly_cast(const void *obj, unsigned int btf_id) __ksym __weak
 #define ANYBPF_WALK_2(r, l, o, s, a)                                                              \
 	l((void *)(o), sizeof(*(o)), &(s)->a)
 #define ANYBPF_WALK_3(r, l, o, s, a, b)                                                           \
-	const void *__p; ANYBPF_STEPS_2(r, __p, s, a); ANYBPF_LAST(l, o, __p, typeof((s)->a), b)
+	const void *__p; ANYBPF_STEPS_2(r, __p, s, a); ANYBPF_LAST(l, o, __p, __typeof__((s)->a), b)
 #define ANYBPF_WALK_4(r, l, o, s, a, b, c)                                                        \
 	const void *__p; ANYBPF_STEPS_3(r, __p, s, a, b);                                         \
-	ANYBPF_LAST(l, o, __p, typeof((s)->a->b), c)
+	ANYBPF_LAST(l, o, __p, __typeof__((s)->a->b), c)
 #define ANYBPF_WALK_5(r, l, o, s, a, b, c, d)                                                     \
 	const void *__p; ANYBPF_STEPS_4(r, __p, s, a, b, c);                                      \
-	ANYBPF_LAST(l, o, __p, typeof((s)->a->b->c), d)
+	ANYBPF_LAST(l, o, __p, __typeof__((s)->a->b->c), d)
 #define ANYBPF_WALK_6(r, l, o, s, a, b, c, d, e)                                                  \
 	const void *__p; ANYBPF_STEPS_5(r, __p, s, a, b, c, d);                                   \
-	ANYBPF_LAST(l, o, __p, typeof((s)->a->b->c->d), e)
+	ANYBPF_LAST(l, o, __p, __typeof__((s)->a->b->c->d), e)
 #define ANYBPF_WALK_7(r, l, o, s, a, b, c, d, e, f)                                               \
 	const void *__p; ANYBPF_STEPS_6(r, __p, s, a, b, c, d, e);                                \
-	ANYBPF_LAST(l, o, __p, typeof((s)->a->b->c->d->e), f)
+	ANYBPF_LAST(l, o, __p, __typeof__((s)->a->b->c->d->e), f)
 #define ANYBPF_WALK_8(r, l, o, s, a, b, c, d, e, f, g)                                            \
 	const void *__p; ANYBPF_STEPS_7(r, __p, s, a, b, c, d, e, f);                             \
-	ANYBPF_LAST(l, o, __p, typeof((s)->a->b->c->d->e->f), g)
+	ANYBPF_LAST(l, o, __p, __typeof__((s)->a->b->c->d->e->f), g)
 #define ANYBPF_WALK_9(r, l, o, s, a, b, c, d, e, f, g, h)                                         \
 	const void *__p; ANYBPF_STEPS_8(r, __p, s, a, b, c, d, e, f, g);                          \
-	ANYBPF_LAST(l, o, __p, typeof((s)->a->b->c->d->e->f->g), h)
+	ANYBPF_LAST(l, o, __p, __typeof__((s)->a->b->c->d->e->f->g), h)
 #define ANYBPF_WALK_10(r, l, o, s, a, b, c, d, e, f, g, h, i)                                     \
 	const void *__p; ANYBPF_STEPS_9(r, __p, s, a, b, c, d, e, f, g, h);                       \
-	ANYBPF_LAST(l, o, __p, typeof((s)->a->b->c->d->e->f->g->h), i)
+	ANYBPF_LAST(l, o, __p, __typeof__((s)->a->b->c->d->e->f->g->h), i)
 
 /* The type of an expression without `const`, where the compiler can tell it. */
 #if defined(__clang_major__) && __clang_major__ >= 16
 #define ANYBPF_PLAIN_TYPE(expression) __typeof_unqual__(expression)
 #else
-#define ANYBPF_PLAIN_TYPE(expression) typeof(expression)
+#define ANYBPF_PLAIN_TYPE(expression) __typeof__(expression)
 #endif
 
 /* `...` is the source and one to nine fields. The value is the last read's result. */
 #define ANYBPF_READ_INTO(read, last, out, ...)                                                    \
 	({                                                                                        \
-		ANYBPF_CORE_JOIN(ANYBPF_WALK_, ANYBPF_COUNT(__VA_ARGS__))(read, last, out,             \
+		ANYBPF_CORE_JOIN(ANYBPF_WALK_, ANYBPF_COUNT(__VA_ARGS__))(read, last, out,        \
 								     __VA_ARGS__);                \
 	})
 #define ANYBPF_READ(read, source, ...)                                                            \

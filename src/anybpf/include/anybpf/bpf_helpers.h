@@ -55,8 +55,8 @@
 
 /* A number is kept as the length of an array type, since type information is all that stays. */
 #define __uint(name, number) int (*name)[number]
-#define __type(name, type) typeof(type) *name
-#define __array(name, type) typeof(type) *name[]
+#define __type(name, type) __typeof__(type) *name
+#define __array(name, type) __typeof__(type) *name[]
 /* For numbers that are too large for the length of an array. */
 #define __ulong(name, number) enum { ANYBPF_JOIN(__anybpf_ulong_, __COUNTER__) = (number) } name
 
@@ -92,12 +92,12 @@ enum libbpf_tristate {
 
 /* Forbids the compiler to move memory accesses across. */
 #ifndef barrier
-#define barrier() asm volatile("" ::: "memory")
+#define barrier() __asm__ volatile("" ::: "memory")
 #endif
 
 /* Makes the compiler forget what it knows of a variable, so that a check of it stays a check. */
 #ifndef barrier_var
-#define barrier_var(variable) asm volatile("" : "+r"(variable))
+#define barrier_var(variable) __asm__ volatile("" : "+r"(variable))
 #endif
 
 /* Whether a weak __ksym was found by the loader. */
@@ -135,7 +135,7 @@ static __always_inline void bpf_tail_call_static(void *ctx, const void *map, con
 	if (!__builtin_constant_p(slot))
 		__bpf_unreachable();
 	/* 12 is bpf_tail_call; a call uses r1 to r5 up and leaves its result in r0. */
-	asm volatile("r1 = %[context]\n\t"
+	__asm__ volatile("r1 = %[context]\n\t"
 		     "r2 = %[programs]\n\t"
 		     "r3 = %[index]\n\t"
 		     "call 12"

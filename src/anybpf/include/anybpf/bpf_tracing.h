@@ -382,15 +382,15 @@ struct pt_regs;
  */
 #define ANYBPF_PROGRAM(name, context, words, ...)                                                 \
 	name(context);                                                                            \
-	static __always_inline typeof(name(0)) ____##name(context, ##__VA_ARGS__);                \
-	typeof(name(0)) name(context)                                                             \
+	static __always_inline __typeof__(name(0)) ____##name(context, ##__VA_ARGS__);            \
+	__typeof__(name(0)) name(context)                                                         \
 	{                                                                                         \
 		_Pragma("GCC diagnostic push")                                                    \
 		_Pragma("GCC diagnostic ignored \"-Wint-conversion\"")                            \
 		return ____##name(words);                                                         \
 		_Pragma("GCC diagnostic pop")                                                     \
 	}                                                                                         \
-	static __always_inline typeof(name(0)) ____##name(context, ##__VA_ARGS__)
+	static __always_inline __typeof__(name(0)) ____##name(context, ##__VA_ARGS__)
 
 /* For fentry, fexit, fmod_ret, lsm, tp_btf, iter, struct_ops: int BPF_PROG(name, int a, …) {…} */
 #define BPF_PROG(name, ...)                                                                       \
@@ -443,8 +443,8 @@ extern _Bool LINUX_HAS_SYSCALL_WRAPPER __kconfig;
 #define BPF_KSYSCALL(name, ...)                                                                   \
 	name(struct pt_regs *ctx);                                                                \
 	extern _Bool LINUX_HAS_SYSCALL_WRAPPER __kconfig;                                         \
-	static __always_inline typeof(name(0)) ____##name(struct pt_regs *ctx, ##__VA_ARGS__);    \
-	typeof(name(0)) name(struct pt_regs *ctx)                                                 \
+	static __always_inline __typeof__(name(0)) ____##name(struct pt_regs *ctx, ##__VA_ARGS__); \
+	__typeof__(name(0)) name(struct pt_regs *ctx)                                             \
 	{                                                                                         \
 		struct pt_regs *regs __attribute__((unused)) =                                    \
 			LINUX_HAS_SYSCALL_WRAPPER ? PT_REGS_SYSCALL_REGS(ctx) : ctx;              \
@@ -455,7 +455,7 @@ extern _Bool LINUX_HAS_SYSCALL_WRAPPER __kconfig;
 		return ____##name(ANYBPF_BY_COUNT(ANYBPF_UNWRAPPED_, ##__VA_ARGS__));             \
 		_Pragma("GCC diagnostic pop")                                                     \
 	}                                                                                         \
-	static __always_inline typeof(name(0)) ____##name(struct pt_regs *ctx, ##__VA_ARGS__)
+	static __always_inline __typeof__(name(0)) ____##name(struct pt_regs *ctx, ##__VA_ARGS__)
 #define BPF_KPROBE_SYSCALL BPF_KSYSCALL
 
 /*
@@ -501,14 +501,14 @@ extern _Bool LINUX_HAS_SYSCALL_WRAPPER __kconfig;
 	, ANYBPF_TAKE(type, at) ANYBPF_TAKEN_10(at + ANYBPF_WORDS_OF(type), __VA_ARGS__)
 #define BPF_PROG2(name, ...)                                                                      \
 	name(unsigned long long *ctx);                                                            \
-	static __always_inline typeof(name(0)) ____##name(                                        \
+	static __always_inline __typeof__(name(0)) ____##name(                                    \
 		unsigned long long *ctx ANYBPF_BY_COUNT(ANYBPF_PAIRS_, ##__VA_ARGS__));           \
-	typeof(name(0)) name(unsigned long long *ctx)                                             \
+	__typeof__(name(0)) name(unsigned long long *ctx)                                         \
 	{                                                                                         \
 		return ____##name(ctx ANYBPF_JOIN(ANYBPF_TAKEN_, ANYBPF_COUNT(__VA_ARGS__))(      \
 			0, ##__VA_ARGS__));                                                       \
 	}                                                                                         \
-	static __always_inline typeof(name(0)) ____##name(                                        \
+	static __always_inline __typeof__(name(0)) ____##name(                                    \
 		unsigned long long *ctx ANYBPF_BY_COUNT(ANYBPF_PAIRS_, ##__VA_ARGS__))
 
 #endif /* ANYBPF_BPF_TRACING_H */
