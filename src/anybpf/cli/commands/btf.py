@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anybpf.cli.app import DONE, Parser, add_command, add_group
-from anybpf.cli.output import print_json, print_lines
+from anybpf.cli.output import print_json
 from anybpf.errors import NotFound
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def configure(subparsers: argparse._SubParsersAction[Parser], summary: str) -> N
         default="raw",
         help="one type a line as bpftool prints them, a C header, or JSON (default: raw)",
     )
-    dump.add_argument("--type", metavar="NAME", help="only this type and what it needs")
+    dump.add_argument("--type", metavar="NAME", help="only types of this name, in C with all that they need")
     dump.add_argument("--base", metavar="FILE", help="the BTF that this one extends (modules)")
 
 
@@ -51,13 +52,13 @@ def run_dump(args: argparse.Namespace) -> int:
     btf = load_btf(args.file, base)
     ids = _with_name(btf, args.type, args.file) if args.type else None
     if args.json or args.format == "json":
-        print_json({"file": args.file, **dump.as_json(btf, ids)})
+        print_json({"file": args.file, "types": dump.dump_dicts(btf, ids)})
     elif args.format == "c":
         from anybpf.btf.cdump import dump_c
 
-        print(dump_c(btf, ids), end="")
+        sys.stdout.write(dump_c(btf, ids, guard=f"__{Path(args.file).stem.upper()}_H__"))
     else:
-        print_lines(dump.raw_lines(btf, ids))
+        sys.stdout.write(dump.dump_raw(btf, ids))
     return DONE
 
 
