@@ -16,8 +16,9 @@ from anybpf.btf.layout import broken, is_bitfield
 from anybpf.btf.names import Declarator, identifier, plain_words, quoted
 from anybpf.errors import BTFError
 
-# Fields and enumerators printed at most; damaged BTF can nest anonymous structs without end.
-_MAX_LINES: Final = 2_000_000
+# Fields and enumerators printed at most, and more for each byte of BTF (a field takes 12, and a
+# kernel prints few of them twice); damaged BTF can nest anonymous structs without end.
+_MAX_LINES: Final = 30_000
 # Words that make up the names of C's own integers and floats.
 _C_WORDS: Final = frozenset(
     (
@@ -82,7 +83,11 @@ class HeaderWriter(Declarator):
         self._done: set[tuple[int, int]] = set()
         self._planner: Planner = Planner(btf)
         self._indent: int = 0
-        self._lines: int = 0
+        self._lines_left: int = _MAX_LINES
+        part: BTF | None = btf
+        while part is not None:
+            self._lines_left += len(part.encode()) // 4
+            part = part.base
         # Names given so far, for tags and for everything else; C keeps the two apart.
         self._names: dict[int, str] = {}
         self._tags_used: dict[str, int] = {}
@@ -129,6 +134,7 @@ class HeaderWriter(Declarator):
         while todo:
             current, whole = todo.pop()
             found = self.btf.type(current)
+            self._count_line(found)
             more: list[tuple[int, bool]] = []
             if isinstance(found, t.Pointer):
                 more.append((found.type_id, False))
@@ -284,8 +290,8 @@ class HeaderWriter(Declarator):
         return f"__attribute__(({found.name}))"
 
     def _count_line(self, found: t.Type) -> None:
-        self._lines += 1
-        if self._lines > _MAX_LINES:
+        self._lines_left -= 1
+        if self._lines_left < 0:
             raise broken(self.btf, found.id, "the header would grow without bound")
 
     def _body(self, found: t.Composite, depth: int) -> str:

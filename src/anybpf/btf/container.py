@@ -66,8 +66,8 @@ class BTF:
         self.strings: StringTable = strings
         self.first_id: int = len(base) if base is not None else 1
         # Per own type, byte offset of its record and string offset of its name.
-        self._starts: list[int] = []
-        self._name_offsets: list[int] = []
+        self._starts: array[int] = array("I")
+        self._name_offsets: array[int] = array("I")
         self._scan(type_section)
         self._types: list[t.Type | None] = [None] * len(self._starts)
         self._decoder: TypeDecoder = TypeDecoder(type_section, big_endian, strings)
@@ -150,13 +150,13 @@ class BTF:
             words.byteswap()
         fixed, unit = _RECORD_WORDS
         end: int = len(words)
-        starts = self._starts
-        names = self._name_offsets
         low: int = 0  # first word of the window
         at: int = 0  # the record looked at, counted from `low`
         while low < end:
             window: list[int] = words[low : low + _WINDOW].tolist()
             last: int = len(window) - 1
+            starts: list[int] = []
+            names: list[int] = []
             if last < 2:
                 raise self._damaged(low, "the last type is cut off")
             while at < last:
@@ -166,18 +166,18 @@ class BTF:
                 if size == 0:
                     raise self._damaged(
                         low + at,
-                        f"type {self.first_id + len(starts)} has info {info:#010x}: "
+                        f"type {len(self) + len(starts)} has info {info:#010x}: "
                         "unknown kind or reserved bits",
                     )
                 starts.append((low + at) * 4)
                 names.append(window[at])
                 at += size + unit[upper] * (info & 0xFFFF)
+            self._starts.fromlist(starts)
+            self._name_offsets.fromlist(names)
             low += at
             at = 0
         if low != end:
-            raise self._damaged(
-                end, f"type {self.first_id + len(starts) - 1} reaches past the type section"
-            )
+            raise self._damaged(end, f"type {len(self) - 1} reaches past the type section")
 
     def _damaged(self, word: int, message: str) -> BTFError:
         return BTFError(message, file=self.file, offset=self._type_section + word * 4)

@@ -42,6 +42,8 @@ KIND_NAMES: Final = (
 
 _FIELD_KINDS: Final = frozenset(range(FIELD_BYTE_OFFSET, FIELD_RSHIFT_U64 + 1))
 _ENUM_KINDS: Final = frozenset((ENUMVAL_EXISTS, ENUMVAL_VALUE))
+# Types of one name looked at; kernels have some dozens of the commonest.
+_MAX_CANDIDATES: Final = 1000
 # Length of a path at most (BPF_CORE_SPEC_MAX_LEN in relo_core.h).
 _MAX_PATH: Final = 64
 
@@ -166,6 +168,10 @@ def candidates(root: t.Type, targets: Sequence[BTF]) -> list[tuple[BTF, int]]:
                     continue
                 if same_kind(target.type(type_id), root):
                     found.append((target, type_id))
+        if len(found) > _MAX_CANDIDATES:
+            raise BTFError(
+                f"{len(found)} types are called {root.kind_name} '{wanted}'", file=target.file
+            )
         if position == 0 and found:
             break
     return found

@@ -16,7 +16,7 @@ from anybpf.btf.layout import MAX_DEPTH, resolve
 from anybpf.errors import BTFError
 
 # Pairs of types compared before damaged BTF is given up on.
-_MAX_STEPS: Final = 100_000
+_MAX_STEPS: Final = 20_000
 
 
 def fields_compatible(local: BTF, local_id: int, target: BTF, target_id: int) -> bool:
