@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from anybpf.platforms.build import context_of, helper_numbers
 from anybpf.platforms.linux_contexts import ACCESS, GROUPS, LAYOUTS, PLAIN
-from anybpf.platforms.linux_errnos import ERRNOS
+from anybpf.platforms.linux_errnos import ERRNO_ALIASES, ERRNOS
 from anybpf.platforms.linux_helpers import HELPERS, VARIANTS
-from anybpf.platforms.linux_maps import MAP_FLAGS, MAP_HELPERS, MAP_TYPES
+from anybpf.platforms.linux_maps import MAP_FLAGS, MAP_HELPERS, MAP_TYPE_ALIASES, MAP_TYPES
 from anybpf.platforms.linux_programs import (
     ATTACH_TYPES,
     HELPER_ATTACH_TYPES,
@@ -71,10 +71,10 @@ def make() -> Platform:
         program_types=Table("program type of linux", PROGRAM_TYPES, _program_type),
         attach_types=Table("attach type of linux", ATTACH_TYPES, _attach_type),
         link_types=Table("link type of linux", LINK_TYPES, _link_type),
-        map_types=Table("map type of linux", MAP_TYPES, _map_type),
+        map_types=Table("map type of linux", MAP_TYPES, _map_type, MAP_TYPE_ALIASES),
         map_flags=Table("map flag of linux", MAP_FLAGS, _flag),
         helpers=Table("helper of linux", _helper_rows(), _helper),
-        errnos=Table("error number of linux", ERRNOS, _errno),
+        errnos=Table("error number of linux", ERRNOS, _errno, ERRNO_ALIASES),
         result_codes=_no_result_codes(),
         sections=(*SECTIONS, *LEGACY_SECTIONS),
         limits=LIMITS,

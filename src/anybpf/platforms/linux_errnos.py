@@ -137,3 +137,10 @@ ERRNOS: tuple[tuple[int, str, str], ...] = (
     (132, "ERFKILL", "operation not possible due to RF-kill"),
     (524, "ENOTSUPP", "operation is not supported"),
 )
+
+# Two names for one number.
+ERRNO_ALIASES: dict[str, str] = {
+    "EWOULDBLOCK": "EAGAIN",
+    "EDEADLOCK": "EDEADLK",
+    "ENOTSUP": "EOPNOTSUPP",
+}

@@ -34,6 +34,7 @@ _PLACE = "numa_node rdonly wronly"
 _ACCESS = "numa_node rdonly wronly rdonly_prog wronly_prog"
 _HASH = _ACCESS + " no_prealloc zero_seed"
 _LRU = _ACCESS + " no_common_lru zero_seed"
+_CPU_ACCESS = "rdonly wronly rdonly_prog wronly_prog"
 _USER = "lookup update delete next"
 _BATCH = _USER + " batch freeze"
 
@@ -47,23 +48,23 @@ MAP_TYPES: tuple[tuple[int, str, str, str, str, str, str, str, str, str], ...] =
     (2, "array", "4", "1..", "1..", _ACCESS + " mmapable inner_map", "", _BATCH + " mmap", "", "3.19"),
     (3, "prog_array", "4", "4", "1..", _PLACE, "", _USER, "programs", "4.2"),
     (4, "perf_event_array", "4", "4", "1..", _PLACE + " preserve_elems", "", "update delete next mmap poll", "perf_events", "4.3"),
-    (5, "percpu_hash", "1..", "1..32768", "1..", _HASH, "", _BATCH + " lookup_delete", "per_cpu", "4.6"),
-    (6, "percpu_array", "4", "1..32768", "1..", _ACCESS, "", _BATCH, "per_cpu", "4.6"),
+    (5, "percpu_hash", "1..", "1..32768", "1..", _CPU_ACCESS + " no_prealloc zero_seed", "", _BATCH + " lookup_delete", "per_cpu", "4.6"),
+    (6, "percpu_array", "4", "1..32768", "1..", _CPU_ACCESS, "", _BATCH, "per_cpu", "4.6"),
     (7, "stack_trace", "4", "8..1016 /8", "1..", _PLACE + " stack_build_id", "", "lookup delete next lookup_delete", "stacks", "4.6"),
     (8, "cgroup_array", "4", "4", "1..", _PLACE, "", "update delete next", "cgroups", "4.8"),
     (9, "lru_hash", "1..", "1..", "1..", _LRU, "", _BATCH + " lookup_delete", "", "4.10"),
-    (10, "lru_percpu_hash", "1..", "1..32768", "1..", _LRU, "", _BATCH + " lookup_delete", "per_cpu", "4.10"),
+    (10, "lru_percpu_hash", "1..", "1..32768", "1..", _CPU_ACCESS + " no_common_lru zero_seed", "", _BATCH + " lookup_delete", "per_cpu", "4.10"),
     (11, "lpm_trie", "5..260", "1..", "1..", _ACCESS + " no_prealloc", "no_prealloc", _BATCH, "", "4.11"),
     (12, "array_of_maps", "4", "4", "1..", _PLACE, "", _USER + " batch", "maps", "4.12"),
-    (13, "hash_of_maps", "1..", "4", "1..", _PLACE + " no_prealloc zero_seed", "", _USER + " batch", "maps", "4.12"),
+    (13, "hash_of_maps", "1..", "4", "1..", _HASH, "", _USER + " batch", "maps", "4.12"),
     (14, "devmap", "4", "4..8 /4", "1..", _PLACE, "", _USER, "devices", "4.14"),
     (15, "sockmap", "4", "4..8 /4", "1..", _PLACE, "", _USER + " batch", "sockets", "4.14"),
     (16, "cpumap", "4", "4..8 /4", "1..8192", "numa_node", "", _USER, "cpus", "4.15"),
     (17, "xskmap", "4", "4", "1..", _PLACE, "", _USER, "sockets", "4.18"),
     (18, "sockhash", "1..512", "4..8 /4", "1..", _PLACE, "", _USER + " batch", "sockets", "4.18"),
-    (19, "cgroup_storage", "8..16 /8", "1..4096", "0", _ACCESS, "", "lookup update next freeze", "", "4.19"),
-    (20, "reuseport_sockarray", "4", "4..8 /4", "1..", _PLACE, "", _USER, "sockets", "4.19"),
-    (21, "percpu_cgroup_storage", "8..16 /8", "1..4096", "0", _ACCESS, "", "lookup update next freeze", "per_cpu", "4.20"),
+    (19, "cgroup_storage", "8..16 /8", "1..", "0", _ACCESS, "", "lookup update next freeze", "", "4.19"),
+    (20, "reuseport_sockarray", "4", "4..8 /4", "1..", _ACCESS, "", _USER, "sockets", "4.19"),
+    (21, "percpu_cgroup_storage", "8..16 /8", "1..32768", "0", _ACCESS, "", "lookup update next freeze", "per_cpu", "4.20"),
     (22, "queue", "0", "1..", "1..", _ACCESS, "", "push pop peek freeze", "", "4.20"),
     (23, "stack", "0", "1..", "1..", _ACCESS, "", "push pop peek freeze", "", "4.20"),
     (24, "sk_storage", "4", "1..", "0", "no_prealloc clone", "no_prealloc", "lookup update delete", "btf", "5.2"),
@@ -119,4 +120,10 @@ MAP_HELPERS: dict[str, str] = {
     "bloom_filter": "map_push_elem map_peek_elem",
     "user_ringbuf": "user_ringbuf_drain",
     "cgrp_storage": "cgrp_storage_get cgrp_storage_delete",
+}
+
+# Names that older headers and tools use.
+MAP_TYPE_ALIASES: dict[str, str] = {
+    "cgroup_storage_deprecated": "cgroup_storage",
+    "percpu_cgroup_storage_deprecated": "percpu_cgroup_storage",
 }

@@ -27,16 +27,22 @@ class Table(Generic[T]):
     """Values by name and by number, in the order of their rows.
 
     Each row begins with the number and the name; ``build`` makes the value of a row. ``what``
-    names one value in messages ("helper of linux").
+    names one value in messages ("helper of linux"). ``aliases`` are other names of some rows; they
+    find a value but are not listed.
     """
 
-    __slots__ = ("_build", "_names", "_rows", "_values", "what")
+    __slots__ = ("_aliases", "_build", "_names", "_rows", "_values", "what")
 
     def __init__(
-        self, what: str, rows: Iterable[Row], build: Callable[[Row], T] | None = None
+        self,
+        what: str,
+        rows: Iterable[Row],
+        build: Callable[[Row], T] | None = None,
+        aliases: dict[str, str] | None = None,
     ) -> None:
         self.what = what
         self._build = build
+        self._aliases: dict[str, str] = {} if aliases is None else aliases
         self._rows: dict[str, Row] = {row[1]: row for row in rows}
         self._values: dict[str, T] = {}
         self._names: dict[int, str] = {row[0]: name for name, row in self._rows.items()}
@@ -49,7 +55,9 @@ class Table(Generic[T]):
             yield self[name]
 
     def __contains__(self, key: object) -> bool:
-        return key in self._names if isinstance(key, int) else key in self._rows
+        if isinstance(key, int):
+            return key in self._names
+        return key in self._rows or key in self._aliases
 
     def names(self) -> list[str]:
         return list(self._rows)
@@ -59,7 +67,7 @@ class Table(Generic[T]):
 
     def number(self, name: str) -> int:
         """The number of a name, without making the value."""
-        row = self._rows.get(name)
+        row = self._rows.get(self._aliases.get(name, name))
         if row is None:
             raise self.missing(name)
         number: int = row[0]
@@ -74,7 +82,7 @@ class Table(Generic[T]):
 
     def get(self, key: str | int) -> T | None:
         """The value of a name or number, or None."""
-        name = self._names.get(key) if isinstance(key, int) else key
+        name = self._names.get(key) if isinstance(key, int) else self._aliases.get(key, key)
         if name is None:
             return None
         value = self._values.get(name)
@@ -99,6 +107,8 @@ class Table(Generic[T]):
 
     def conflict(self, number: int, name: str) -> str:
         """Why a value of this number and name cannot be added; empty if it can."""
+        if name in self._aliases:
+            return f"{name!r} is another name of the {self.what} {self._aliases[name]!r}"
         if name in self._rows:
             return f"there is already a {self.what} named {name!r} (number {self._rows[name][0]})"
         if number in self._names:

@@ -23,6 +23,7 @@ from anybpf.platforms.platform import Platform
 from anybpf.platforms.prototype import limit, parse
 from anybpf.platforms.table import Row, Table
 from anybpf.platforms.windows_tables import (
+    ATTACH_TYPE_ALIASES,
     ATTACH_TYPES,
     ERRNOS,
     HELPERS,
@@ -33,6 +34,7 @@ from anybpf.platforms.windows_tables import (
     MAP_TYPES,
     OVERRIDES,
     OWN_HELPERS,
+    PROGRAM_TYPE_ALIASES,
     PROGRAM_TYPES,
     RESULT_CODES,
     RETURN_NAMES,
@@ -46,8 +48,12 @@ def make() -> Platform:
     return Platform(
         "windows",
         "eBPF for Windows 1.6",
-        program_types=Table("program type of windows", PROGRAM_TYPES, _program_type),
-        attach_types=Table("attach type of windows", ATTACH_TYPES, _attach_type),
+        program_types=Table(
+            "program type of windows", PROGRAM_TYPES, _program_type, PROGRAM_TYPE_ALIASES
+        ),
+        attach_types=Table(
+            "attach type of windows", ATTACH_TYPES, _attach_type, ATTACH_TYPE_ALIASES
+        ),
         link_types=Table("link type of windows", LINK_TYPES, _link_type),
         map_types=Table("map type of windows", MAP_TYPES, _map_type),
         map_flags=_no_map_flags(),

@@ -21,6 +21,13 @@ PROGRAM_TYPES: tuple[tuple[int, str, str, str, tuple[tuple[int, int], ...], str,
     (999, "sample", "the sample extension's type, for tests", "sample_program_context_t", (), "sample_ebpf_ext", "f788ef4a-207d-4dc3-85cf-0f2ea107213c"),
 )  # fmt: skip
 
+# The names that enum bpf_prog_type gives them, where the tools print others.
+PROGRAM_TYPE_ALIASES: dict[str, str] = {
+    "cgroup_sock_addr": "sock_addr",
+    "sock_ops": "sockops",
+    "netevent": "netevent_monitor",
+}
+
 # Names of return values: microsoft/ebpf-for-windows include/ebpf_nethooks.h.
 # Any other value counts as a refusal there, so nothing is out of range.
 RETURN_NAMES: dict[str, tuple[tuple[int, str], ...]] = {
@@ -63,6 +70,23 @@ ATTACH_TYPES: tuple[tuple[int, str, str, str, str, str], ...] = (
     (16, "cgroup/listen4", "sock_addr", "cgroup", _COMPARTMENT, "e1b0cb3d-d70c-4ee2-b23a-0742bedb06d6"),
     (17, "cgroup/listen6", "sock_addr", "cgroup", _COMPARTMENT, "4e72f92e-5ed0-4fe5-b851-b124fe14074d"),
 )  # fmt: skip
+
+# The names that enum bpf_attach_type gives them.
+ATTACH_TYPE_ALIASES: dict[str, str] = {
+    "cgroup_inet4_connect": "cgroup/connect4",
+    "cgroup_inet6_connect": "cgroup/connect6",
+    "cgroup_inet4_recv_accept": "cgroup/recv_accept4",
+    "cgroup_inet6_recv_accept": "cgroup/recv_accept6",
+    "cgroup_sock_ops": "sockops",
+    "sample": "sample_ext",
+    "netevent": "netevent_monitor",
+    "cgroup_inet4_connect_authorization": "cgroup/connect_authorization4",
+    "cgroup_inet6_connect_authorization": "cgroup/connect_authorization6",
+    "cgroup_inet4_bind": "cgroup/bind4",
+    "cgroup_inet6_bind": "cgroup/bind6",
+    "cgroup_inet4_listen": "cgroup/listen4",
+    "cgroup_inet6_listen": "cgroup/listen6",
+}
 
 # Numbers: microsoft/ebpf-for-windows include/ebpf_structs.h, enum bpf_link_type.
 LINK_TYPES: tuple[tuple[int, str], ...] = (
