@@ -82,11 +82,10 @@ imm=0)]
             shape = SHAPES[opcode]
             if opcode == op.LD_IMM64:
                 half = insn
-            elif check:
-                if shape != 0 or insn.dst > 10 or insn.src > 10:
-                    reason = problem(insn)
-                    if reason:
-                        raise DecodeError(reason, slot=slot)
+            elif check and (shape != 0 or insn.dst > 10 or insn.src > 10):
+                reason = problem(insn)
+                if reason:
+                    raise DecodeError(reason, slot=slot)
         else:
             if check:
                 reason = problem(half)
