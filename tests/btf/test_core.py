@@ -86,7 +86,7 @@ def test_questions_about_fields_and_types(
 
 def test_type_ids(local: BTF, target: BTF) -> None:
     here = ask(local, target, core.TYPE_ID_LOCAL, "0")
-    assert here.value == here.original == local.get("task___v1").id
+    assert (here.value, here.original) == (local.get("task___v1").id, None)
     there = ask(local, target, core.TYPE_ID_TARGET, "0")
     assert (there.value, there.original) == (target.get("task").id, None)
     assert there.target is target
@@ -176,6 +176,15 @@ def test_an_enum_may_become_wider(local: BTF) -> None:
     builder = BTFBuilder()
     builder.add(Enum64("state", 8, False, [t.Enumerator("RUN", 1 << 40)]))
     assert ask(local, builder.build(), core.ENUMVAL_VALUE, "0", "state").value == 1 << 40
+
+
+def test_old_kernels_call_negative_enums_unsigned() -> None:
+    builder = BTFBuilder()
+    builder.add(t.Enum("error", 4, True, [t.Enumerator("FAIL", -1)]))
+    new = builder.build()
+    builder.replace(1, t.Enum("error", 4, False, [t.Enumerator("FAIL", 0xFFFFFFFE)]))
+    result = relocate(new, 1, "0", core.ENUMVAL_VALUE, builder.build())
+    assert (result.value, result.original) == (-2, -1)
 
 
 def test_a_type_that_matches_has_all_that_the_local_one_has(local: BTF) -> None:

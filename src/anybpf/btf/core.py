@@ -56,6 +56,7 @@ class CoreResult:
     field of which type is missing. For `byte_off` on a load or store, `original_size` and `size`
     are the bytes of the field here and there: where they differ, the access takes the new size
     if `resizable` and must be poisoned otherwise; `signed` tells of the field on the target.
+    Values of enumerators may be negative; all other values are not.
     `target` is the BTF that `value` refers to, for `target_type_id`.
     """
 
@@ -129,8 +130,8 @@ def relocate(
     path = _parse_access(access, local.file)
     if kind == TYPE_ID_LOCAL:
         result = CoreResult(kind, f"{KIND_NAMES[kind]} of {type_name(local, type_id)}")
+        # Linking may have renumbered types after the compiler wrote the id: nothing to check.
         result.value = type_id
-        result.original = type_id
         result.target = local
         return result
     spec = _local_spec(local, type_id, path, kind)
@@ -377,11 +378,13 @@ def _calculate(local: Spec, spec: Spec | None, kind: int, text: str) -> CoreResu
             result.size = there.size
             result.resizable = here.size == there.size or _resizable(here.type, there.type)
     elif kind == ENUMVAL_VALUE:
-        result.original = _enum_value(local)
+        signed = _enum(local).signed
+        result.original = _enum_value(local, signed)
         if spec is None:
             result.ok = False
         else:
-            result.value = _enum_value(spec)
+            result.value = _enum_value(spec, signed)
+            result.signed = _enum(spec).signed
     else:
         _type_answer(local, spec, kind, result)
     return result
@@ -402,10 +405,22 @@ def _type_answer(local: Spec, spec: Spec | None, kind: int, result: CoreResult) 
         result.value = 1 if spec is not None else 0
 
 
-def _enum_value(spec: Spec) -> int:
+def _enum(spec: Spec) -> t.Enum:
     found = spec.btf.type(spec.steps[0].parent_id)
     assert isinstance(found, t.Enum)
-    return found.values[spec.steps[0].index].value
+    return found
+
+
+def _enum_value(spec: Spec, signed: bool) -> int:
+    """The value of an enumerator, in the sign that the program's own enum has.
+
+    BTF of kernels before 6.0 calls every enum unsigned, also one with negative values.
+    """
+    found = _enum(spec)
+    value = found.values[spec.steps[0].index].value
+    if signed and not found.signed and found.kind == t.KIND_ENUM and value >= 1 << 31:
+        return value - (1 << 32)
+    return value
 
 
 class _Field:
