@@ -6,6 +6,7 @@ a kernel (`check`, `core`, `externs`, `hints`) is imported from its module when 
 
 from __future__ import annotations
 
+from anybpf.objects.load import load_spec
 from anybpf.objects.specs import (
     CollectionSpec,
     ExternSpec,
@@ -22,4 +23,5 @@ __all__ = [
     "MapSpec",
     "ProgramSpec",
     "VariableSpec",
+    "load_spec",
 ]

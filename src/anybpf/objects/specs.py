@@ -12,17 +12,20 @@ from typing import Final
 
 from anybpf.btf import BTF
 from anybpf.errors import LinkError, NotFound
-from anybpf.isa.instruction import Instruction
+from anybpf.isa.instruction import Instruction, SourceLine
 
 
 class Function:
     """One function of an object: a program's entry or a subprogram.
 
-    ``calls`` are the names of the functions that it calls or whose address it takes, in order of
-    first mention. ``offset`` is in bytes from the start of its section.
+    ``name`` is unique in its object: the symbol's name, with the section added where two functions
+    share it. ``symbol`` is the name as the file has it, ``aliases`` are further symbols of the same
+    place. ``calls`` are the names of the functions that it calls or whose address it takes, in
+    order of first mention. ``offset`` is in bytes from the start of its section.
     """
 
     __slots__ = (
+        "aliases",
         "calls",
         "instructions",
         "is_global",
@@ -30,6 +33,7 @@ class Function:
         "name",
         "offset",
         "section",
+        "symbol",
         "tags",
         "type_id",
     )
@@ -37,29 +41,65 @@ class Function:
     def __init__(
         self, name: str, section: str, offset: int, instructions: list[Instruction]
     ) -> None:
-        self.name = name
-        self.section = section
-        self.offset = offset
-        self.instructions = instructions
-        self.is_global = True
-        self.is_weak = False
-        self.type_id = 0  # the BTF function, 0 if there is none
+        self.name: str = name
+        self.symbol: str = name
+        self.section: str = section
+        self.offset: int = offset
+        self.instructions: list[Instruction] = instructions
+        self.is_global: bool = True
+        self.is_weak: bool = False
+        self.type_id: int = 0  # the BTF function, 0 if there is none
         self.tags: list[str] = []  # BTF declaration tags of the function itself
+        self.aliases: list[str] = []
         self.calls: list[str] = []
 
     @property
     def slots(self) -> int:
         """The length in units of eight bytes."""
-        return sum([insn.slots for insn in self.instructions])
+        total = 0
+        for insn in self.instructions:
+            total += insn.slots
+        return total
+
+    def source_line(self, index: int) -> SourceLine | None:
+        """The source line of the instruction at ``index`` of :attr:`instructions`.
+
+        Only the first instruction of a line bears it; this looks back to that one.
+        """
+        while index >= 0:
+            line = self.instructions[index].line
+            if line is not None:
+                return line
+            index -= 1
+        return None
+
+    def copy(self) -> Function:
+        """The same function with instructions of its own."""
+        new = Function(
+            self.name, self.section, self.offset, [insn.copy() for insn in self.instructions]
+        )
+        new.symbol = self.symbol
+        new.is_global = self.is_global
+        new.is_weak = self.is_weak
+        new.type_id = self.type_id
+        new.tags = list(self.tags)
+        new.aliases = list(self.aliases)
+        new.calls = list(self.calls)
+        return new
 
     def __repr__(self) -> str:
         return f"<Function {self.name} in {self.section}, {self.slots} slots>"
 
 
 class ProgramSpec:
-    """A program: an entry function, what kind of program it is, and the functions it needs."""
+    """A program: an entry function, what kind of program it is, and the functions it needs.
+
+    ``functions`` of the constructor are those of the whole object by name; the program finds its
+    subprograms there.
+    """
 
     __slots__ = (
+        "_all_functions",
         "attach_to",
         "attach_type",
         "autoload",
@@ -68,25 +108,45 @@ class ProgramSpec:
         "license",
         "platform",
         "section",
-        "subprograms",
         "type",
     )
 
-    def __init__(self, function: Function, section: str) -> None:
-        self.function = function
-        self.section = section  # as written in the file, without a leading "?"
-        self.type = "unspec"
-        self.attach_type = ""
-        self.attach_to = ""  # what stands behind the section's prefix: a function, a tracepoint
-        self.autoload = True
+    def __init__(
+        self, function: Function, section: str, functions: dict[str, Function] | None = None
+    ) -> None:
+        self.function: Function = function
+        self.section: str = section  # as written in the file, without a leading "?"
+        self.type: str = "unspec"
+        self.attach_type: str = ""
+        # What stands behind the section's prefix: a function, a tracepoint.
+        self.attach_to: str = ""
+        self.autoload: bool = True
         self.flags: list[str] = []  # words such as "sleepable", "frags"
-        self.license = ""
-        self.platform = ""
-        self.subprograms: list[Function] = []  # all that are reachable, in order of first call
+        self.license: str = ""
+        self.platform: str = ""
+        self._all_functions: dict[str, Function] = {} if functions is None else functions
 
     @property
     def name(self) -> str:
         return self.function.name
+
+    @property
+    def subprograms(self) -> list[Function]:
+        """All functions that the entry reaches, in order of first call, depth first."""
+        found: list[Function] = []
+        seen: set[str] = {self.function.name}
+        todo: list[str] = list(reversed(self.function.calls))
+        while todo:
+            name = todo.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            function = self._all_functions.get(name)
+            if function is None:
+                continue
+            found.append(function)
+            todo.extend(reversed(function.calls))
+        return found
 
     @property
     def functions(self) -> list[Function]:
@@ -96,7 +156,10 @@ class ProgramSpec:
     @property
     def slots(self) -> int:
         """The length of the whole program in units of eight bytes."""
-        return sum([function.slots for function in self.functions])
+        total = 0
+        for function in self.functions:
+            total += function.slots
+        return total
 
     @property
     def instructions(self) -> list[Instruction]:
@@ -107,12 +170,13 @@ class ProgramSpec:
         """
         starts: dict[str, int] = {}
         slot = 0
-        for function in self.functions:
+        functions = self.functions
+        for function in functions:
             starts[function.name] = slot
             slot += function.slots
         out: list[Instruction] = []
         slot = 0
-        for function in self.functions:
+        for function in functions:
             first = True
             for original in function.instructions:
                 insn = original.copy()
@@ -140,18 +204,21 @@ class MapSpec:
     """A map as the file describes it.
 
     ``contents`` are the initial entries that the file gives: key bytes, and the value as bytes,
-    or the name of the map or program to be put there.
+    or the name of the map or program to be put there. A data map without contents is zero all
+    over. ``members`` of a ``struct_ops`` map name the program behind each function pointer.
     """
 
     __slots__ = (
         "contents",
         "extra",
         "flags",
+        "id",
         "inner",
         "key_size",
         "key_type_id",
         "kind",
         "max_entries",
+        "members",
         "name",
         "numa_node",
         "pinning",
@@ -164,23 +231,49 @@ class MapSpec:
     )
 
     def __init__(self, name: str, type_name: str) -> None:
-        self.name = name
-        self.type = type_name  # the platform's name of the map type, such as "percpu_hash"
-        self.kind = "user"  # or what section data it holds: "data", "rodata", "bss", "kconfig", …
-        self.key_size = 0
-        self.value_size = 0
-        self.max_entries = 0
-        self.flags = 0
-        self.pinning = ""  # "" or "by_name"
-        self.numa_node = -1
-        self.extra = 0
+        self.name: str = name
+        self.type: str = type_name  # the platform's name of the map type, such as "percpu_hash"
+        # Or what section data it holds: "data", "rodata", "bss", "kconfig", "arena", "struct_ops".
+        self.kind: str = "user"
+        self.key_size: int = 0
+        self.value_size: int = 0
+        self.max_entries: int = 0
+        self.flags: int = 0
+        # "", "by_name", or "by_object" (iproute2: a directory of the object's own)
+        self.pinning: str = ""
+        self.numa_node: int = -1
+        self.extra: int = 0
+        self.id: int = 0  # iproute2 and Windows: a number that other definitions refer to
         self.inner: MapSpec | None = None
-        self.key_type_id = 0
-        self.value_type_id = 0
+        self.key_type_id: int = 0
+        self.value_type_id: int = 0
         self.contents: list[tuple[bytes, bytes | str]] = []
-        self.section = ""
-        self.section_offset = 0
+        self.members: dict[str, str] = {}
+        self.section: str = ""
+        self.section_offset: int = 0
         self.tags: list[str] = []
+
+    def copy(self) -> MapSpec:
+        """The same definition, to be changed apart."""
+        new = MapSpec(self.name, self.type)
+        new.kind = self.kind
+        new.key_size = self.key_size
+        new.value_size = self.value_size
+        new.max_entries = self.max_entries
+        new.flags = self.flags
+        new.pinning = self.pinning
+        new.numa_node = self.numa_node
+        new.extra = self.extra
+        new.id = self.id
+        new.inner = None if self.inner is None else self.inner.copy()
+        new.key_type_id = self.key_type_id
+        new.value_type_id = self.value_type_id
+        new.contents = list(self.contents)
+        new.members = dict(self.members)
+        new.section = self.section
+        new.section_offset = self.section_offset
+        new.tags = list(self.tags)
+        return new
 
     def __repr__(self) -> str:
         return (
@@ -195,13 +288,13 @@ class VariableSpec:
     __slots__ = ("is_global", "map", "name", "offset", "section", "size", "tags", "type_id")
 
     def __init__(self, name: str, section: str, offset: int, size: int, map_spec: MapSpec) -> None:
-        self.name = name
-        self.section = section
-        self.offset = offset
-        self.size = size
-        self.map = map_spec
-        self.type_id = 0
-        self.is_global = True
+        self.name: str = name
+        self.section: str = section
+        self.offset: int = offset
+        self.size: int = size
+        self.map: MapSpec = map_spec
+        self.type_id: int = 0
+        self.is_global: bool = True
         self.tags: list[str] = []
 
     @property
@@ -212,8 +305,7 @@ class VariableSpec:
     @property
     def value(self) -> bytes:
         """The initial value."""
-        data = _data_of(self.map)
-        return data[self.offset : self.offset + self.size]
+        return self.head(self.size)
 
     @value.setter
     def value(self, value: bytes) -> None:
@@ -222,27 +314,38 @@ class VariableSpec:
                 f"variable {self.name} holds {self.size} bytes, the new value has {len(value)}"
             )
         data = _data_of(self.map)
+        if data is None:
+            data = bytes(self.map.value_size)
         self.map.contents = [
             (b"\0\0\0\0", data[: self.offset] + value + data[self.offset + self.size :])
         ]
+
+    def head(self, count: int) -> bytes:
+        """The first bytes of the initial value, at most ``count``; cheap for huge variables."""
+        count = min(count, self.size)
+        data = _data_of(self.map)
+        return bytes(count) if data is None else data[self.offset : self.offset + count]
 
     def __repr__(self) -> str:
         return f"<VariableSpec {self.name} in {self.section}, {self.size} bytes>"
 
 
 class ExternSpec:
-    """A name that the object uses and the system must supply: ``.kconfig`` and ``.ksyms``."""
+    """A name that the object uses and the system must supply.
+
+    ``section`` is ``.kconfig`` or ``.ksyms``, or empty where the object does not say what it is.
+    """
 
     __slots__ = ("is_function", "is_weak", "name", "offset", "section", "size", "type_id")
 
     def __init__(self, name: str, section: str) -> None:
         self.name: Final = name
         self.section: Final = section
-        self.is_function = False
-        self.is_weak = False
-        self.type_id = 0
-        self.offset = 0
-        self.size = 0
+        self.is_function: bool = False
+        self.is_weak: bool = False
+        self.type_id: int = 0  # the BTF variable or function, 0 if there is none
+        self.offset: int = 0  # in the map .kconfig
+        self.size: int = 0
 
     def __repr__(self) -> str:
         weak = ", weak" if self.is_weak else ""
@@ -268,12 +371,12 @@ class CollectionSpec:
     )
 
     def __init__(self, name: str, file: str, platform: str) -> None:
-        self.name = name
-        self.file = file
-        self.platform = platform
-        self.big_endian = False
-        self.license = ""
-        self.version = 0
+        self.name: str = name
+        self.file: str = file
+        self.platform: str = platform
+        self.big_endian: bool = False
+        self.license: str = ""
+        self.version: int = 0
         self.btf: BTF | None = None
         self.programs: dict[str, ProgramSpec] = {}
         self.functions: dict[str, Function] = {}
@@ -286,7 +389,8 @@ class CollectionSpec:
         found = [
             program
             for program in self.programs.values()
-            if (not name or program.name == name) and (not section or program.section == section)
+            if (not name or name in (program.name, program.function.symbol))
+            and (not section or program.section == section)
         ]
         if len(found) == 1:
             return found[0]
@@ -300,6 +404,44 @@ class CollectionSpec:
             f"there are: {there}"
         )
 
+    def copy(self) -> CollectionSpec:
+        """The same collection with programs, maps and variables of its own; types are shared."""
+        new = CollectionSpec(self.name, self.file, self.platform)
+        new.big_endian = self.big_endian
+        new.license = self.license
+        new.version = self.version
+        new.btf = self.btf
+        new.functions = {name: function.copy() for name, function in self.functions.items()}
+        for name, program in self.programs.items():
+            entry = new.functions.get(program.name)
+            twin = ProgramSpec(
+                program.function.copy() if entry is None else entry,
+                program.section,
+                new.functions,
+            )
+            twin.type = program.type
+            twin.attach_type = program.attach_type
+            twin.attach_to = program.attach_to
+            twin.autoload = program.autoload
+            twin.flags = list(program.flags)
+            twin.license = program.license
+            twin.platform = program.platform
+            new.programs[name] = twin
+        new.maps = {name: spec.copy() for name, spec in self.maps.items()}
+        keys = {id(spec): name for name, spec in self.maps.items()}
+        for name, variable in self.variables.items():
+            home_key = keys.get(id(variable.map))
+            home = variable.map if home_key is None else new.maps[home_key]
+            same = VariableSpec(
+                variable.name, variable.section, variable.offset, variable.size, home
+            )
+            same.type_id = variable.type_id
+            same.is_global = variable.is_global
+            same.tags = list(variable.tags)
+            new.variables[name] = same
+        new.externs = dict(self.externs)
+        return new
+
     def __iter__(self) -> Iterator[ProgramSpec]:
         return iter(list(self.programs.values()))
 
@@ -310,10 +452,10 @@ class CollectionSpec:
         )
 
 
-def _data_of(spec: MapSpec) -> bytes:
-    """The bytes of a section's data map; one that was never given contents is zero."""
+def _data_of(spec: MapSpec) -> bytes | None:
+    """The bytes of a section's data map; None for one that is zero all over."""
     if spec.contents:
         value = spec.contents[0][1]
         if isinstance(value, bytes):
             return value
-    return bytes(spec.value_size)
+    return None
