@@ -139,7 +139,7 @@ def map_lines(spec: CollectionSpec) -> list[str]:
 
 
 def _one_map(spec: CollectionSpec, each: MapSpec) -> list[str]:
-    lines = [f"{each.name}: {each.type}, {each.max_entries} entries"]
+    lines = [f"{each.name}: {each.type}, {plural(each.max_entries, 'entry', 'entries')}"]
     lines.append(f"  key    {_sized(spec, each.key_size, each.key_type_id)}")
     lines.append(f"  value  {_sized(spec, each.value_size, each.value_type_id)}")
     if each.flags:

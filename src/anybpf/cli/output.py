@@ -56,6 +56,6 @@ def section(title: str, lines: Iterable[str]) -> list[str]:
     return ["", f"{title}:", *body] if body else []
 
 
-def plural(count: int, noun: str) -> str:
-    """A count with its noun: '1 program', '2 programs'."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+def plural(count: int, noun: str, many: str = "") -> str:
+    """A count with its noun: '1 program', '2 programs', '2 entries'."""
+    return f"{count} {noun if count == 1 else many or noun + 's'}"

@@ -92,3 +92,14 @@ def run_maps(args: argparse.Namespace) -> int:
     else:
         print_lines(describe.map_lines(spec))
     return DONE
+
+
+def run_disasm(args: argparse.Namespace) -> int:
+    from anybpf.cli import disasm
+
+    data = Path(args.file).read_bytes()
+    if args.json:
+        print_json(disasm.as_json(data, args))
+    else:
+        print_lines(disasm.STYLES[args.style](data, args))
+    return DONE

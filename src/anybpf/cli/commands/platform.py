@@ -32,7 +32,7 @@ def run_show(args: argparse.Namespace) -> int:
 
     platform = get(args.platform)
     if args.json:
-        print_json(describe.as_json(platform, args.type))
+        print_json(describe.describe(platform, args.type or ""))
     else:
-        print_lines(describe.as_lines(platform, args.type))
+        print_lines(describe.lines(platform, args.type or ""))
     return DONE
