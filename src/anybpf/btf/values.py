@@ -61,7 +61,7 @@ def from_python(btf: BTF, type_id: int, value: object) -> bytes:
 
 
 # Largest value made by `from_python`; maps and data sections stay far below.
-_MAX_BYTES: Final = 1 << 28
+_MAX_BYTES: Final = 1 << 26
 
 
 def is_text(btf: BTF, found: t.Array) -> bool:
