@@ -12,7 +12,7 @@ from typing import Final
 from anybpf.btf import types as t
 from anybpf.btf.clayout import Planner
 from anybpf.btf.container import BTF
-from anybpf.btf.layout import broken, is_bitfield
+from anybpf.btf.layout import broken
 from anybpf.btf.names import Declarator, identifier, plain_words, quoted
 from anybpf.errors import BTFError
 
@@ -81,6 +81,7 @@ class HeaderWriter(Declarator):
         self.expanded = _BUILTIN
         self._out: list[str] = []
         self._done: set[tuple[int, int]] = set()
+        self._needed: dict[tuple[int, bool], list[tuple[int, int]]] = {}
         self._planner: Planner = Planner(btf)
         self._indent: int = 0
         self._lines_left: int = _MAX_LINES
@@ -128,6 +129,14 @@ class HeaderWriter(Declarator):
 
     def _needs(self, type_id: int, complete: bool) -> list[tuple[int, int]]:
         """The named types that stand between a use of a type and C, in a fixed order."""
+        key = (type_id, complete)
+        known = self._needed.get(key)
+        if known is None:
+            known = self._find_needs(type_id, complete)
+            self._needed[key] = known
+        return known
+
+    def _find_needs(self, type_id: int, complete: bool) -> list[tuple[int, int]]:
         nodes: list[tuple[int, int]] = []
         todo = [(type_id, complete)]
         seen = set(todo)
@@ -191,9 +200,12 @@ class HeaderWriter(Declarator):
             return [(type_id, _DECLARE), *self._needs(found.type_id, True)]
         if isinstance(found, t.Composite) and level == _DEFINE:
             nodes: list[tuple[int, int]] = []
+            own = (type_id, _DECLARE)
             for member in found.members:
-                nodes += self._needs(member.type_id, True)
-            return [need for need in nodes if need != (type_id, _DECLARE)]
+                for need in self._needs(member.type_id, True):
+                    if need != own and need not in self._done:
+                        nodes.append(need)
+            return nodes
         return []
 
     def _order(self, root: tuple[int, int]) -> None:
@@ -322,9 +334,8 @@ class HeaderWriter(Declarator):
                 # C has no fields without a name but structs and unions written out on the spot.
                 name = f"__unnamed_{index}"
         text = self.declare(member.type_id, name, depth)
-        if not is_bitfield(self.btf, member):
-            return text
-        return f"{text}: {self._planner.width(member)}"
+        _start, bits, odd = self._planner.place(member)
+        return f"{text}: {bits}" if odd else text
 
     def _enum_text(self, found: t.Enum, head: str) -> str:
         if not found.values:

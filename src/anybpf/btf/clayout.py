@@ -33,11 +33,14 @@ class Plan:
 class Planner:
     """Makes a plan for each struct and union of one BTF, once."""
 
-    __slots__ = ("_btf", "_plans")
+    __slots__ = ("_aligns", "_btf", "_plain", "_plans")
 
     def __init__(self, btf: BTF) -> None:
         self._btf: BTF = btf
         self._plans: dict[int, Plan] = {}
+        # By type: its alignment, and its width unless it is a bit-field of the old style.
+        self._aligns: dict[int, int] = {}
+        self._plain: dict[int, int] = {}
 
     def plan(self, found: t.Composite, depth: int = 0) -> Plan:
         known = self._plans.get(found.id)
@@ -51,12 +54,28 @@ class Planner:
             self._plans[found.id] = known
         return known
 
-    def width(self, member: t.Member) -> int:
-        """Width of a bit-field."""
-        return field_bits(self._btf, member)[1]
+    def place(self, member: t.Member) -> tuple[int, int, bool]:
+        """Offset and width of a field in bits, and whether it is a bit-field."""
+        if member.bitfield_size:
+            return member.bit_offset, member.bitfield_size, True
+        bits = self._plain.get(member.type_id)
+        if bits is not None:
+            return member.bit_offset, bits, False
+        start, bits = field_bits(self._btf, member)
+        odd = is_bitfield(self._btf, member)
+        if not odd:
+            self._plain[member.type_id] = bits
+        return start, bits, odd
 
     def _align(self, type_id: int, depth: int) -> int:
         """Alignment that C gives to a type as it will be written."""
+        known = self._aligns.get(type_id)
+        if known is None:
+            known = self._find_align(type_id, depth)
+            self._aligns[type_id] = known
+        return known
+
+    def _find_align(self, type_id: int, depth: int) -> int:
         found = resolve(self._btf, type_id)
         for _ in range(MAX_DEPTH):
             if not isinstance(found, t.Array):
@@ -79,10 +98,10 @@ class Planner:
         align = 1
         gaps: list[tuple[int, int]] = []
         for member in found.members:
-            start, bits = field_bits(self._btf, member)
+            start, bits, odd = self.place(member)
             own = 1 if packed else self._align(member.type_id, depth)
             align = max(align, own)
-            if is_bitfield(self._btf, member):
+            if odd:
                 unit = self._unit(found, member)
                 if bits > unit or (not packed and start // unit != (start + bits - 1) // unit):
                     return None
@@ -107,10 +126,10 @@ class Planner:
         align = 1
         largest = 0
         for member in found.members:
-            start, bits = field_bits(self._btf, member)
+            start, bits, odd = self.place(member)
             if start:
                 return None
-            if is_bitfield(self._btf, member) and bits > self._unit(found, member):
+            if odd and bits > self._unit(found, member):
                 return None
             largest = max(largest, bits)
             align = max(align, 1 if packed else self._align(member.type_id, depth))
