@@ -37,6 +37,7 @@ def context_of(
     readable: str,
     writable: str,
     groups: dict[str, str],
+    layout_word: str = "fields",
 ) -> Context:
     """A context with the rights of one program type.
 
@@ -67,7 +68,7 @@ def context_of(
                 exact=mode == "start",
             )
         )
-    return Context(name, size, fields)
+    return Context(name, size, fields, layout=layout_word)
 
 
 def _rights(text: str, groups: dict[str, str]) -> dict[str, tuple[str, ...]]:

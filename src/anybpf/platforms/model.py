@@ -183,7 +183,8 @@ class Helper:
     (memory arguments may be packet data), "invalidates_packet" (packet pointers are void
     afterwards), "sleeps", "no_return" (does not come back when it succeeds), "calls_back",
     "variadic" (further arguments of any kind may follow), "fastcall" (changes no register but
-    the result), "perfmon" (needs CAP_PERFMON), "virtual" (only an extension supplies it).
+    the result), "returns_length" (the result is an error or at most the size argument), "perfmon"
+    (needs CAP_PERFMON), "virtual" (only an extension supplies it).
     ``map_types`` names the map types that its map argument may have; empty: any that offers it.
     ``program_type`` is set where the number is private to one program type.
     """
@@ -353,8 +354,9 @@ class Field:
 class Context:
     """What a program finds behind its first argument.
 
-    ``layout`` says how to read it: "fields" (the fields listed, nothing else), "bytes" (any
-    aligned read from ``start`` up to ``size``), "typed" (8-byte arguments whose types the attach
+    ``layout`` says how to read it: "fields" (the fields listed, nothing else), "open" (the fields,
+    and any access inside ``size`` that touches no pointer among them), "bytes" (any aligned read
+    from ``start`` up to ``size``), "typed" (8-byte arguments whose types the attach
     target's BTF gives), "memory" (read and write, ``size`` at most). ``data``, ``data_end`` and
     ``data_meta`` are the offsets of those pointers, -1 if absent.
     """
@@ -408,15 +410,25 @@ class Context:
         for field in self.fields:
             if field.allows(offset, size, write, attach_type):
                 return field
-        if self.layout == "fields" or size not in (1, 2, 4, 8) or offset % size:
+        if size not in (1, 2, 4, 8) or offset < self.start or offset + size > self.size:
             return None
-        if offset < self.start or offset + size > self.size:
-            return None
-        if write and self.layout != "memory":
+        if self.layout == "open":
+            forbidden = self._touches_pointer(offset, size)
+        else:
+            forbidden = (
+                self.layout == "fields" or offset % size != 0 or (write and self.layout != "memory")
+            )
+        if forbidden:
             return None
         if self.layout == "typed" and size != 8:
             return None
         return Field("", offset, size, f"u{size * 8}", write_sizes=(size,) if write else ())
+
+    def _touches_pointer(self, offset: int, size: int) -> bool:
+        for field in self.fields:
+            if field.kind != SCALAR and field.offset < offset + size and offset < field.end:
+                return True
+        return False
 
     def __repr__(self) -> str:
         return f"<Context {self.name}, {self.size} bytes, {len(self.fields)} fields>"

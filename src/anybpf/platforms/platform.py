@@ -62,7 +62,9 @@ class Platform:
     ``program_types``, ``attach_types``, ``link_types``, ``map_types``, ``helpers``, ``map_flags``,
     ``errnos`` and ``result_codes`` are tables by name and number; ``limits`` are numbers by name,
     ``limit_texts`` say what they mean. ``structure_names`` are the structures that programs see
-    (contexts, sockets, flow keys). ``uses_license``: whether the licence decides what a program
+    (contexts, sockets, flow keys). ``legacy_map_fields`` are what follows type, key size, value
+    size and entries in a definition of the time before BTF; empty where loaders never agreed.
+    ``uses_license``: whether the licence decides what a program
     may call.
     """
 
@@ -76,6 +78,7 @@ class Platform:
         "attach_types",
         "errnos",
         "helpers",
+        "legacy_map_fields",
         "limit_texts",
         "limits",
         "link_types",
@@ -104,6 +107,7 @@ class Platform:
         result_codes: Table[ResultCode],
         sections: Iterable[Row],
         limits: Iterable[tuple[str, int, str]],
+        legacy_map_fields: Iterable[str] = (),
         structure_names: Iterable[str] = (),
         make_structure: Callable[[str], Context] | None = None,
         uses_license: bool = False,
@@ -120,6 +124,7 @@ class Platform:
         self.result_codes = result_codes
         self.limits = {row[0]: row[1] for row in limits}
         self.limit_texts = {row[0]: row[2] for row in limits}
+        self.legacy_map_fields = tuple(legacy_map_fields)
         self.structure_names = tuple(structure_names)
         self._make_structure = make_structure
         self.uses_license = uses_license

@@ -38,7 +38,6 @@ from anybpf.platforms.windows_tables import (
     PROGRAM_TYPES,
     RESULT_CODES,
     RETURN_NAMES,
-    RIGHTS,
     SECTIONS,
 )
 
@@ -59,9 +58,11 @@ def make() -> Platform:
         map_flags=_no_map_flags(),
         helpers=Table("helper of windows", HELPERS, _helper),
         errnos=Table("error number of windows", ERRNOS, _errno),
-        result_codes=Table("result code of windows", RESULT_CODES, _result_code),
+        result_codes=Table("result code of windows", _result_rows(), _result_code),
         sections=SECTIONS,
         limits=LIMITS,
+        # microsoft/ebpf-for-windows include/ebpf_structs.h: ebpf_map_definition_in_file_t.
+        legacy_map_fields=("inner_index", "pinning", "id", "inner_id"),
         structure_names=list(LAYOUTS),
         make_structure=_structure,
     )
@@ -105,7 +106,7 @@ def _program_type(row: Row) -> ProgramType:
         name,
         number,
         title=title,
-        context=_context(name, context),
+        context=_context(context),
         returns=[ReturnRange(*pair) for pair in returns],
         return_names=RETURN_NAMES.get(name, ()),
         attach_types=[kind[1] for kind in ATTACH_TYPES if kind[2] == name],
@@ -117,11 +118,15 @@ def _program_type(row: Row) -> ProgramType:
     )
 
 
-def _context(program_type: str, name: str) -> Context | None:
+def _context(name: str) -> Context | None:
+    """The verifier there lets programs read and write whatever is no pointer."""
     if not name:
         return None
-    readable, writable = RIGHTS[program_type]
-    return context_of(name, LAYOUTS[name], readable, writable, {})
+    return context_of(name, LAYOUTS[name], "*", _scalars(name), {}, layout_word="open")
+
+
+def _scalars(name: str) -> str:
+    return " ".join([row[0] for row in LAYOUTS[name][1] if row[5] == "scalar"])
 
 
 def _structure(name: str) -> Context:
@@ -167,9 +172,13 @@ def _errno(row: Row) -> ErrorNumber:
     return ErrorNumber(row[1], row[0], row[2])
 
 
+def _result_rows() -> list[Row]:
+    return [(row[0], f"EBPF_{row[1]}", *row[2:]) for row in RESULT_CODES]
+
+
 def _result_code(row: Row) -> ResultCode:
     number, name, ntstatus, win32, errno = row
-    return ResultCode(f"EBPF_{name}", number, f"STATUS_{ntstatus}", _win32(win32), errno)
+    return ResultCode(name, number, f"STATUS_{ntstatus}", _win32(win32), errno)
 
 
 def _win32(name: str) -> str:

@@ -211,30 +211,6 @@ LAYOUTS: dict[str, tuple[int, tuple[tuple[str, int, int, str, str, str], ...]]] 
     ),
 }
 
-# Fields that may be read and written, by program type. The verifier there lets programs write
-# whatever is no pointer into the context; what the hook heeds of it is the hook's business.
-_ADDRESS = (
-    "family msg_src_ip4 msg_src_ip6 msg_src_port user_ip4 user_ip6 user_port protocol"
-    " compartment_id interface_luid"
-)
-_OPS = (
-    "op family local_ip4 local_ip6 local_port remote_ip4 remote_ip6 remote_port protocol"
-    " compartment_id interface_luid"
-)
-RIGHTS: dict[str, tuple[str, str]] = {
-    "xdp": ("*", "ingress_ifindex"),
-    "bind": ("*", "process_id socket_address socket_address_length operation protocol"),
-    "sock_addr": ("*", _ADDRESS),
-    "sockops": ("*", _OPS),
-    "sample": ("*", "uint32_data uint16_data helper_data_1 helper_data_2"),
-    "process": (
-        "*",
-        "process_id parent_process_id creating_process_id creating_thread_id creation_time"
-        " exit_time process_exit_code operation token_sid_size token_sid",
-    ),
-    "netevent_monitor": ("*", ""),
-}
-
 # Numbers, prototypes: microsoft/ebpf-for-windows include/bpf_helper_defs.h (general helpers).
 # "virtual": there is no default, a program type must bring it. (number, name, prototype, flags)
 HELPERS: tuple[tuple[int, str, str, str], ...] = (
