@@ -42,6 +42,11 @@ _ACCESS_INDEX_END: Final = (
     "#ifndef BPF_NO_PRESERVE_ACCESS_INDEX\n#pragma clang attribute pop\n#endif\n"
 )
 
+# Kinds that are no C types by themselves.
+_NOT_PRINTED: Final = frozenset(
+    (t.KIND_FUNC, t.KIND_FUNC_PROTO, t.KIND_VAR, t.KIND_DATASEC, t.KIND_DECL_TAG)
+)
+
 # What may be asked of a named type: that its name is known, or that it is complete.
 _DECLARE: Final = 0
 _DEFINE: Final = 1
@@ -101,7 +106,9 @@ class HeaderWriter(Declarator):
     def add_all(self) -> None:
         """Every type with a name, and enumerations without one that nothing else contains."""
         inlined: set[int] = set()
-        for found in self.btf.types():
+        ids = [i for i in range(1, len(self.btf)) if self.btf.kind_of(i) not in _NOT_PRINTED]
+        for type_id in ids:
+            found = self.btf.type(type_id)
             if isinstance(found, t.Reference):
                 inlined.add(found.type_id)
             elif isinstance(found, t.Composite):
@@ -109,7 +116,7 @@ class HeaderWriter(Declarator):
                     inlined.add(member.type_id)
             elif isinstance(found, t.Array):
                 inlined.add(found.element_id)
-        for type_id in range(1, len(self.btf)):
+        for type_id in ids:
             found = self.btf.type(type_id)
             if found.name or (isinstance(found, t.Enum) and type_id not in inlined):
                 self.add(type_id)
@@ -120,7 +127,7 @@ class HeaderWriter(Declarator):
         if isinstance(found, t.Enum) and not found.name:
             self._emit(self._enum_text(found, "enum") + ";\n")
             return
-        if found.kind in (t.KIND_FUNC, t.KIND_VAR, t.KIND_DATASEC, t.KIND_DECL_TAG):
+        if found.kind in _NOT_PRINTED:
             return
         for node in self._needs(type_id, True):
             self._order(node)

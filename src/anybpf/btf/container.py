@@ -201,6 +201,13 @@ class BTF:
             f"type id {type_id} does not exist, ids go up to {len(self) - 1}", file=self.file
         )
 
+    def kind_of(self, type_id: int) -> int:
+        """The kind of a type, without making an object of it."""
+        index = type_id - self.first_id
+        if 0 <= index < len(self._types):
+            return self._decoder.kind(self._starts[index])
+        return self.type(type_id).kind if self.base is None else self.base.kind_of(type_id)
+
     def _materialise(self, index: int) -> t.Type:
         found = self._decoder.read(self._starts[index])
         found.id = index + self.first_id
@@ -257,9 +264,8 @@ class BTF:
     def find(self, name: str, kind: int | None = None) -> t.Type | None:
         """The first type of this name (and kind), or None."""
         for type_id in self.find_ids(name):
-            found = self.type(type_id)
-            if kind is None or found.kind == kind:
-                return found
+            if kind is None or self.kind_of(type_id) == kind:
+                return self.type(type_id)
         return None
 
     def find_all(self, name: str) -> list[t.Type]:

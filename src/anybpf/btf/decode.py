@@ -52,6 +52,11 @@ class TypeDecoder:
         self._signed_pairs: Layout = Layout(order + "Ii")
         self._triples: Layout = Layout(order + "III")
 
+    def kind(self, at: int) -> int:
+        """The kind of the type whose record starts at `at`."""
+        word: int = self._one.unpack_from(self._data, at + 4)[0]
+        return word >> 24 & 0x1F
+
     def read(self, at: int) -> t.Type:
         """The type whose record starts `at` so many bytes into the type section."""
         name_offset, info, third = self._three.unpack_from(self._data, at)
