@@ -26,4 +26,4 @@ __hidden __u64 count_packet(__u32 number, __u64 bytes)
 	return __sync_fetch_and_add(&found->packets, 1);
 }
 
-char _license[] SEC("license") = "MIT";
+char _license[] SEC("license") = "Dual MIT/GPL";

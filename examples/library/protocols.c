@@ -28,4 +28,4 @@ int by_protocol(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
-char _license[] SEC("license") = "MIT";
+char _license[] SEC("license") = "Dual MIT/GPL";
