@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import random
 import struct
 from pathlib import Path
 
 import pytest
 
-from anybpf.btf import BTF, BTFBuilder, DataSection, Float, Int, Member, SectionVar, Struct, Var
+from anybpf.btf import (
+    BTF,
+    BTFBuilder,
+    Composite,
+    DataSection,
+    Float,
+    Int,
+    Member,
+    SectionVar,
+    Struct,
+    Var,
+)
 from anybpf.btf import types as t
 from anybpf.btf.builder import rebuild
 from anybpf.btf.values import format_value, from_python, to_python
 from anybpf.errors import BTFError
-from tests.btf.samples import compiled, small
+from tests.btf.samples import compiled, kernel, small
 
 NODE = {
     "next": 0xFFFF888000001000,
@@ -172,6 +184,19 @@ def test_values_are_those_that_the_compiler_wrote(tmp_path: Path, target: str) -
     size = len(from_python(btf, variable.id, value))
     assert from_python(btf, variable.id, value) == data[:size]
     assert section.kind == t.KIND_DATASEC
+
+
+def test_any_bytes_of_the_kernels_structs_survive() -> None:
+    """Bytes to Python and back and to Python again: the same values."""
+    btf = kernel()
+    chance = random.Random(1)
+    structs = [found for found in btf.types() if isinstance(found, Composite)]
+    for found in structs[::40]:
+        if found.size > 2000:
+            continue
+        value = to_python(btf, found.id, chance.randbytes(found.size))
+        again = to_python(btf, found.id, from_python(btf, found.id, value))
+        assert repr(again) == repr(value), found
 
 
 def test_unions_of_unions_end_in_an_error_not_in_a_hang() -> None:
