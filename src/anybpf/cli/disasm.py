@@ -1,0 +1,232 @@
+"""The four styles of `anybpf obj disasm`, each from the file's bytes and the arguments.
+
+Chooses what to list and gathers the names; the text itself is written in `anybpf.isa.listing`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from anybpf import platforms
+from anybpf.cli.describe import type_text
+from anybpf.errors import NotFound
+from anybpf.isa import Instruction
+from anybpf.objects import CollectionSpec, Function, ProgramSpec, load_spec
+from anybpf.objects.elf import ElfFile
+from anybpf.platforms import Helper, Platform
+
+
+class HelperNames:
+    """A platform's helpers by number, as a program of one type calls them."""
+
+    def __init__(self, platform: Platform, program_type: str) -> None:
+        self._platform = platform
+        self._type = program_type
+
+    def helper(self, number: int) -> Helper | None:
+        return self._platform.find_helper(number, self._type)
+
+
+class Piece:
+    """What is listed in one go: a function by itself, or a program laid out whole."""
+
+    def __init__(
+        self, title: str, section: str, code: list[Instruction], owner: ProgramSpec | Function
+    ) -> None:
+        self.title = title
+        self.section = section
+        self.code = code
+        self.owner = owner
+
+    @property
+    def program_type(self) -> str:
+        return self.owner.type if isinstance(self.owner, ProgramSpec) else "unspec"
+
+
+def _load(data: bytes, args: argparse.Namespace) -> CollectionSpec:
+    spec = load_spec(data, platform=args.platform, name=args.file)
+    spec.file = args.file
+    return spec
+
+
+def _programs(spec: CollectionSpec, args: argparse.Namespace) -> list[ProgramSpec]:
+    """The programs that were asked for; :class:`NotFound` if there are none such."""
+    if args.program:
+        return [spec.program(name=args.program, section=args.section or "")]
+    found = [
+        program
+        for program in spec.programs.values()
+        if not args.section or program.section == args.section.removeprefix("?")
+    ]
+    if not found:
+        sections = sorted({program.section for program in spec.programs.values()})
+        there = f"; sections with programs: {', '.join(sections)}" if sections else ""
+        what = f"no program in section {args.section}" if args.section else "no programs"
+        raise NotFound(f"{args.file}: {what}{there}")
+    return found
+
+
+def _pieces(spec: CollectionSpec, args: argparse.Namespace) -> list[Piece]:
+    """One program whole, if one is asked for; else every function once, as the file has them."""
+    if args.program:
+        program = spec.program(name=args.program, section=args.section or "")
+        title = f"{program.name}: {program.type}, section {program.section}"
+        return [Piece(title, program.section, program.instructions, program)]
+    owners: dict[int, ProgramSpec] = {id(p.function): p for p in spec.programs.values()}
+    found = []
+    for function in spec.functions.values():
+        if args.section and function.section.removeprefix("?") != args.section.removeprefix("?"):
+            continue
+        program_of = owners.get(id(function))
+        kind = "subprogram" if program_of is None else program_of.type
+        found.append(
+            Piece(
+                f"{function.name}: {kind}, section {function.section}",
+                function.section,
+                _named(function),
+                program_of or function,
+            )
+        )
+    if not found:
+        sections = sorted({function.section for function in spec.functions.values()})
+        there = f"; sections with code: {', '.join(sections)}" if sections else ""
+        what = f"no code in section {args.section}" if args.section else "no code"
+        raise NotFound(f"{args.file}: {what}{there}")
+    return found
+
+
+def _named(function: Function) -> list[Instruction]:
+    """The function's code, whose first instruction bears the function's name."""
+    first, *rest = function.instructions
+    head = first.copy()
+    head.symbol = function.name
+    return [head, *rest]
+
+
+def _signatures(spec: CollectionSpec) -> dict[str, str]:
+    """The C prototypes of the functions whose types are known."""
+    found: dict[str, str] = {}
+    if spec.btf is None:
+        return found
+    from anybpf.btf.names import type_name
+
+    for function in spec.functions.values():
+        if function.type_id:
+            proto = spec.btf.type(function.type_id)
+            found[function.name] = type_name(
+                spec.btf, getattr(proto, "type_id", 0), function.name
+            )
+    return found
+
+
+def _hints(piece: Piece, spec: CollectionSpec, platform: Platform) -> dict[int, str]:
+    from anybpf.objects.hints import access_hints
+
+    return access_hints(piece.owner, spec, platform)
+
+
+def anybpf_lines(data: bytes, args: argparse.Namespace) -> list[str]:
+    from anybpf.isa.listing import anybpf as style
+
+    spec = _load(data, args)
+    platform = platforms.get(args.platform)
+    signatures = _signatures(spec)
+    out: list[str] = []
+    for piece in _pieces(spec, args):
+        out += [""] if out else []
+        out.append(f"// {piece.title}")
+        out += style.lines(
+            piece.code,
+            names=HelperNames(platform, piece.program_type),
+            hints=_hints(piece, spec, platform),
+            signatures=signatures,
+        )
+    return out
+
+
+def bpftool_lines(data: bytes, args: argparse.Namespace) -> list[str]:
+    from anybpf.isa.listing import bpftool as style
+
+    spec = _load(data, args)
+    platform = platforms.get(args.platform)
+    signatures = _signatures(spec)
+    out: list[str] = []
+    programs = _programs(spec, args)
+    for program in programs:
+        if len(programs) > 1:
+            out += [""] if out else []
+            out.append(f"{program.name}: {program.type}, section {program.section}")
+        out += style.lines(
+            program.instructions,
+            names=HelperNames(platform, program.type),
+            signatures=signatures,
+        )
+    return out
+
+
+def netsh_lines(data: bytes, args: argparse.Namespace) -> list[str]:
+    """The first program unless one is named, as netsh has it."""
+    from anybpf.isa.listing import netsh as style
+
+    spec = _load(data, args)
+    program = _programs(spec, args)[0]
+    platform = platforms.get(args.platform)
+    return style.lines(program.instructions, names=HelperNames(platform, program.type))
+
+
+def llvm_lines(data: bytes, args: argparse.Namespace) -> list[str]:
+    from anybpf.isa.listing import llvm as style
+
+    elf = ElfFile(data, args.file)
+    return style.file_lines(elf, args.file, section=args.section or "", symbol=args.program or "")
+
+
+def as_json(data: bytes, args: argparse.Namespace) -> Any:
+    """The code with its annotations; in style bpftool, what bpftool prints with --json."""
+    spec = _load(data, args)
+    platform = platforms.get(args.platform)
+    if args.style == "bpftool":
+        from anybpf.isa.listing import bpftool
+
+        records = [
+            bpftool.records(
+                program.instructions,
+                names=HelperNames(platform, program.type),
+                signatures=_signatures(spec),
+                opcodes=True,
+            )
+            for program in _programs(spec, args)
+        ]
+        return records[0] if len(records) == 1 else records
+    if args.style != "anybpf":
+        return {"file": args.file, "lines": STYLES[args.style](data, args)}
+    from anybpf.isa.listing.json import as_json as instructions_as_json
+
+    return {
+        "file": args.file,
+        "platform": args.platform,
+        "functions": [
+            {
+                "name": piece.owner.name,
+                "section": piece.section,
+                "type": piece.program_type,
+                "instructions": instructions_as_json(
+                    piece.code,
+                    names=HelperNames(platform, piece.program_type),
+                    hints=_hints(piece, spec, platform),
+                    big_endian=spec.big_endian,
+                ),
+            }
+            for piece in _pieces(spec, args)
+        ],
+    }
+
+
+STYLES: dict[str, Callable[[bytes, argparse.Namespace], list[str]]] = {
+    "anybpf": anybpf_lines,
+    "llvm": llvm_lines,
+    "bpftool": bpftool_lines,
+    "netsh": netsh_lines,
+}
