@@ -162,6 +162,45 @@ def test_kinds_of_context_fields(place: tuple[str, str]) -> None:
         assert word.endswith("_or_null") == field.nullable, field
 
 
+SOCKET = kernel.instruction(0x79, 9, 1, 168) + kernel.instruction(0x55, 9, 0, 2)
+SOCKET += kernel.exit_with(0)
+
+
+def through(helper: int) -> bytes:
+    """The socket in r9 replaced by what the helper makes of it."""
+    call = kernel.instruction(0xBF, 1, 9) + kernel.instruction(CALL, imm=helper)
+    return (
+        call
+        + kernel.instruction(0x55, 0, 0, 2)
+        + kernel.exit_with(0)
+        + kernel.instruction(0xBF, 9, 0)
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "program_type", "code"),
+    [
+        ("sock_common", "sched_cls", SOCKET),
+        ("socket", "sched_cls", SOCKET + through(95)),
+        ("tcp_sock", "sched_cls", SOCKET + through(96)),
+        ("flow_keys", "flow_dissector", kernel.instruction(0x79, 9, 1, 144)),
+    ],
+)
+def test_what_lies_behind_pointers(kind: str, program_type: str, code: bytes) -> None:
+    pointee = LINUX.pointee(kind)
+    assert pointee is not None
+    attach_type = "flow_dissector" if program_type == "flow_dissector" else ""
+    for offset in range(128):
+        for size in (1, 2, 4, 8):
+            read = code + kernel.instruction(LOADS[size], 0, 9, offset) + kernel.exit_with(0)
+            permitted, _ = attempt(program_type, attach_type, read)
+            assert permitted == (pointee.access(offset, size) is not None), (offset, size)
+            write = code + kernel.instruction(0xB7)
+            write += kernel.instruction(STORES[size], 9, 0, offset) + kernel.exit_with(0)
+            permitted, _ = attempt(program_type, attach_type, write)
+            assert permitted == (pointee.access(offset, size, write=True) is not None)
+
+
 def plain_maps() -> list[MapType]:
     """Map types that need neither BTF nor a kernel structure."""
     return [kind for kind in LINUX.map_types if kind.number and not kind.needs_btf]

@@ -7,7 +7,7 @@ an object. Facts belong into the ``linux_*`` tables, not here.
 from __future__ import annotations
 
 from anybpf.platforms.build import context_of, helper_numbers
-from anybpf.platforms.linux_contexts import ACCESS, GROUPS, LAYOUTS, PLAIN
+from anybpf.platforms.linux_contexts import ACCESS, GROUPS, LAYOUTS, PLAIN, POINTEES
 from anybpf.platforms.linux_errnos import ERRNO_ALIASES, ERRNOS
 from anybpf.platforms.linux_helpers import HELPERS, VARIANTS
 from anybpf.platforms.linux_maps import MAP_FLAGS, MAP_HELPERS, MAP_TYPE_ALIASES, MAP_TYPES
@@ -80,6 +80,8 @@ def make() -> Platform:
         limits=LIMITS,
         structure_names=list(LAYOUTS),
         make_structure=_structure,
+        pointee_kinds=list(POINTEES),
+        make_pointee=_pointee,
         uses_license=True,
     )
 
@@ -161,6 +163,11 @@ def _context(program_type: str) -> Context | None:
 def _structure(name: str) -> Context:
     """A structure by itself, all of it readable."""
     return context_of(name, LAYOUTS[name], "*", "", GROUPS)
+
+
+def _pointee(kind: str) -> Context:
+    name, readable, writable, layout_word = POINTEES[kind]
+    return context_of(name, LAYOUTS[name], readable, writable, GROUPS, layout_word)
 
 
 def _map_type(row: Row) -> MapType:

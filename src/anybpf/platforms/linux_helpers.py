@@ -207,7 +207,7 @@ HELPERS: tuple[tuple[int, str, str, str, str], ...] = (
     (194, "kptr_xchg", "dst:kptr ptr:btf?! -> +kptr?", "", "5.19"),
     (195, "map_lookup_percpu_elem", "map:map key:key cpu:any -> value?", "packet", "5.19"),
     (196, "skc_to_mptcp_sock", "sk:sk -> btf<mptcp_sock>?", "", "5.19"),
-    (197, "dynptr_from_mem", "data:out size:size0 flags:any ptr:dynptr_out<local> -> int", "", "5.19"),
+    (197, "dynptr_from_mem", "data:inout<map_value> size:size0 flags:any ptr:dynptr_out<local> -> int", "", "5.19"),
     (198, "ringbuf_reserve_dynptr", "ringbuf:map size:any flags:any ptr:dynptr_out<ringbuf> -> int", "", "5.19"),
     (199, "ringbuf_submit_dynptr", "ptr:dynptr<ringbuf>! flags:any -> void", "", "5.19"),
     (200, "ringbuf_discard_dynptr", "ptr:dynptr<ringbuf>! flags:any -> void", "", "5.19"),

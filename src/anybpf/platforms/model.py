@@ -18,7 +18,7 @@ MAP_VALUE = "map_value"
 MEMORY = "memory"  # as many bytes as another argument says, or ``size`` bytes
 SIZE = "size"  # the length of a memory argument, at least 1
 SIZE_OR_ZERO = "size_or_zero"
-ALLOC_SIZE = "alloc_size"  # a constant: the length of the memory that the helper returns
+ALLOC_SIZE = "alloc_size"  # a constant, maybe 0: the length of the memory that comes back
 STRING = "string"  # constant and zero-terminated, in read-only memory
 STACK = "stack"
 FUNCTION = "function"  # a subprogram that the helper calls back
@@ -103,7 +103,8 @@ class Arg:
     length; ``memory_arg`` of a size argument points back. Both are -1 where there is none. A
     memory argument without ``size_arg`` has a fixed ``size``. ``access`` is "r" (initialised, the
     helper reads), "w" (the helper fills it, it need not be initialised) or "rw". ``type`` narrows
-    the kind down: the BTF type of a pointer, the flavour of a dynptr, the shape of a callback.
+    the kind down: the BTF type of a pointer, the flavour of a dynptr, the shape of a callback, the
+    only region that memory may lie in.
     """
 
     __slots__ = (

@@ -62,7 +62,8 @@ class Platform:
     ``program_types``, ``attach_types``, ``link_types``, ``map_types``, ``helpers``, ``map_flags``,
     ``errnos`` and ``result_codes`` are tables by name and number; ``limits`` are numbers by name,
     ``limit_texts`` say what they mean. ``structure_names`` are the structures that programs see
-    (contexts, sockets, flow keys). ``legacy_map_fields`` are what follows type, key size, value
+    (contexts, sockets, flow keys), ``pointee_kinds`` the kinds of pointers that lead to one.
+    ``legacy_map_fields`` are what follows type, key size, value
     size and entries in a definition of the time before BTF; empty where loaders never agreed.
     ``uses_license``: whether the licence decides what a program
     may call.
@@ -72,6 +73,7 @@ class Platform:
         "_added_helpers",
         "_extensions",
         "_loose",
+        "_make_pointee",
         "_make_structure",
         "_section_rows",
         "_section_rules",
@@ -85,6 +87,7 @@ class Platform:
         "map_flags",
         "map_types",
         "name",
+        "pointee_kinds",
         "program_types",
         "result_codes",
         "structure_names",
@@ -110,6 +113,8 @@ class Platform:
         legacy_map_fields: Iterable[str] = (),
         structure_names: Iterable[str] = (),
         make_structure: Callable[[str], Context] | None = None,
+        pointee_kinds: Iterable[str] = (),
+        make_pointee: Callable[[str], Context] | None = None,
         uses_license: bool = False,
     ) -> None:
         self.name = name
@@ -127,6 +132,8 @@ class Platform:
         self.legacy_map_fields = tuple(legacy_map_fields)
         self.structure_names = tuple(structure_names)
         self._make_structure = make_structure
+        self.pointee_kinds = tuple(pointee_kinds)
+        self._make_pointee = make_pointee
         self.uses_license = uses_license
         self._extensions: dict[str, Extension] = {}
         self._added_helpers: set[int] = set()
@@ -270,6 +277,15 @@ class Platform:
             hint = near(name, self.structure_names)
             raise NotFound(f"no structure of {self.name} is named {name!r}{hint}")
         return self._make_structure(name)
+
+    def pointee(self, kind: str) -> Context | None:
+        """What a program may touch behind a pointer of that kind ("socket", "flow_keys", …).
+
+        None: such a pointer does not exist here, or what it points to has no fields of its own.
+        """
+        if kind not in self.pointee_kinds or self._make_pointee is None:
+            return None
+        return self._make_pointee(kind)
 
     # Sections.
 
