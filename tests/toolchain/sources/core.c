@@ -23,6 +23,13 @@ int BPF_KPROBE(unlink_in, int directory, struct filename *path)
 	out[9] = bpf_core_enum_value(enum bpf_map_type, BPF_MAP_TYPE_ARRAY);
 	out[10] = BPF_CORE_READ_BITFIELD_PROBED(task, level);
 	out[11] = directory + (long)path;
+	/* Fields of fields, a source that is an expression, an array as the last field. */
+	struct file copy;
+	struct file *file = BPF_CORE_READ(task, mm, exe_file);
+	bpf_core_read(&copy, sizeof(copy), file);
+	out[15] = BPF_CORE_READ(copy.f_inode, i_ino) + BPF_PROBE_READ(task, mm, where.low);
+	BPF_CORE_READ_INTO(&name, task, mm, where.label);
+	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(task, comm));
 	return 0;
 }
 

@@ -46,7 +46,8 @@ struct {
 } bloom SEC(".maps");
 
 const volatile int setting;
-static __u16 well_known[] = {bpf_htons(53), bpf_htons(80)};
+static __u16 well_known[] = {bpf_htons(53), __bpf_constant_htons(80), __bpf_htons(443)};
+_Static_assert(bpf_ntohl(bpf_htonl(0x12345678)) == 0x12345678, "there and back");
 extern bool CONFIG_BPF_JIT __kconfig __weak;
 extern void perhaps(void) __ksym __weak;
 

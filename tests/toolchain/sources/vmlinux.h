@@ -28,6 +28,10 @@ struct file {
 };
 struct mm_struct {
 	struct file *exe_file;
+	struct {
+		unsigned long low;
+		char label[16];
+	} where;
 };
 struct task_struct {
 	int pid;

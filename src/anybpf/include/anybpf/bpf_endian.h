@@ -25,7 +25,13 @@
 #define bpf_cpu_to_be64(x) ANYBPF_BE64(x)
 #define bpf_be64_to_cpu(x) ANYBPF_BE64(x)
 
-/* Spellings for constants, which older sources tell apart. */
+/* Other spellings, by which sources tell constants and variables apart. */
+#define __bpf_htons(x) ANYBPF_BE16(x)
+#define __bpf_ntohs(x) ANYBPF_BE16(x)
+#define __bpf_htonl(x) ANYBPF_BE32(x)
+#define __bpf_ntohl(x) ANYBPF_BE32(x)
+#define __bpf_cpu_to_be64(x) ANYBPF_BE64(x)
+#define __bpf_be64_to_cpu(x) ANYBPF_BE64(x)
 #define __bpf_constant_htons(x) ANYBPF_BE16(x)
 #define __bpf_constant_ntohs(x) ANYBPF_BE16(x)
 #define __bpf_constant_htonl(x) ANYBPF_BE32(x)
