@@ -67,19 +67,23 @@ def _read_section(
     symbols: dict[str, Symbol] = {}
     for symbol in obj.symbols_in.get(section.index, []):
         symbols[symbol.name] = symbol
-    found: list[Definition] = []
-    offsets: dict[int, str] = {}
+    # BTF lists variables in an order of its own; where they lie is for the symbols to say.
+    places: list[tuple[int, t.Var, int]] = []
     for place in home.vars:
         var = btf.type(place.type_id)
         if not isinstance(var, t.Var):
             raise obj.error(section, f"type {place.type_id} in {section.name} is no variable")
+        known = symbols.get(var.name)
+        places.append((place.offset if known is None else known.value, var, place.size))
+    places.sort(key=_place)
+    found: list[Definition] = []
+    offsets: dict[int, str] = {}
+    for offset, var, size in places:
         maker = _Maker(obj, section, btf, var.name)
-        found_symbol = symbols.get(var.name)
-        offset = place.offset if found_symbol is None else found_symbol.value
         maker.offset = offset
         if offset >= section.size:
             raise maker.error(f"it would begin at {offset:#x}, behind the section's end")
-        definition = maker.make(var, place.size)
+        definition = maker.make(var, size)
         if offset in offsets:
             raise maker.error(f"it stands where map {offsets[offset]} stands")
         definition.key = free_name(obj.spec.maps, var.name, section.name, offset)
@@ -88,6 +92,10 @@ def _read_section(
         found.append(definition)
     obj.map_at[section.index] = offsets
     return found
+
+
+def _place(row: tuple[int, t.Var, int]) -> int:
+    return row[0]
 
 
 class _Maker:
