@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from anybpf.platforms import Platform, get, model
+from anybpf.platforms import Platform, get, kinds
 
 # Fields that lie over one another on purpose: unions of the C structures, and the 4-byte view of a
 # 2-byte port that the Linux verifier accepts for the sake of old programs.
@@ -40,26 +40,26 @@ def test_arguments(platform: Platform) -> None:
         helpers += kind.own_helpers
     for helper in helpers:
         assert len(helper.args) <= platform.limits["helper_args"], helper
-        assert helper.returns.kind in model.RETURN_KINDS
+        assert helper.returns.kind in kinds.RETURN_KINDS
         assert len({arg.name for arg in helper.args}) == len(helper.args), helper
         for index, arg in enumerate(helper.args):
-            assert arg.kind in model.ARG_KINDS
+            assert arg.kind in kinds.ARG_KINDS
             if arg.is_size:
                 memory = helper.args[arg.memory_arg]
                 assert arg.memory_arg >= 0, helper
-                assert memory.kind == model.MEMORY
+                assert memory.kind == kinds.MEMORY
                 assert memory.size_arg == index
-            if arg.kind == model.MEMORY:
+            if arg.kind == kinds.MEMORY:
                 assert (arg.size_arg >= 0) != (arg.size > 0), helper
                 assert arg.access in ("r", "w", "rw")
-            if arg.kind in (model.MAP_KEY, model.MAP_VALUE):
-                assert any(other.kind == model.MAP for other in helper.args), helper
+            if arg.kind in (kinds.MAP_KEY, kinds.MAP_VALUE):
+                assert any(other.kind == kinds.MAP for other in helper.args), helper
         assert [arg.releases for arg in helper.args].count(True) <= 1
 
 
 def test_helpers_with_a_map_say_which(platform: Platform) -> None:
     for helper in platform.helpers:
-        takes_map = any(arg.kind == model.MAP for arg in helper.args)
+        takes_map = any(arg.kind == kinds.MAP for arg in helper.args)
         if takes_map and helper.name != "bpf_map_lookup_and_delete_elem":
             assert helper.map_types, helper
         for name in helper.map_types:
@@ -106,7 +106,7 @@ def test_context_fields_lie_inside_and_apart(platform: Platform) -> None:
     for context in contexts:
         end = 0
         for field in sorted(context.fields, key=lambda field: (field.offset, field.size)):
-            assert field.kind in model.FIELD_KINDS
+            assert field.kind in kinds.FIELD_KINDS
             assert field.end <= context.size, (context, field)
             if field.name not in OVERLAPS.get(context.name, ()):
                 assert field.offset >= end, (context, field)

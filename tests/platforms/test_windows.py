@@ -59,7 +59,7 @@ def rows(text: str, heading: str) -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def inventory(shared: Path) -> str:
-    """The house's inventory of eBPF for Windows."""
+    """A written inventory of eBPF for Windows."""
     return (shared / "reference" / "ebpf-for-windows.md").read_text()
 
 

@@ -7,6 +7,7 @@ an object. Facts belong into the ``linux_*`` tables, not here.
 from __future__ import annotations
 
 from anybpf.platforms.build import context_of, helper_numbers
+from anybpf.platforms.kinds import MAP
 from anybpf.platforms.linux_contexts import ACCESS, GROUPS, LAYOUTS, PLAIN, POINTEES
 from anybpf.platforms.linux_errnos import ERRNO_ALIASES, ERRNOS
 from anybpf.platforms.linux_helpers import HELPERS, VARIANTS
@@ -22,6 +23,7 @@ from anybpf.platforms.linux_programs import (
 )
 from anybpf.platforms.linux_sections import LEGACY_SECTIONS, SECTIONS
 from anybpf.platforms.model import (
+    Arg,
     AttachType,
     Context,
     ErrorNumber,
@@ -59,8 +61,10 @@ LIMITS: tuple[tuple[str, int, str], ...] = (
     ("pin_path_length", 4095, "bytes of a pin's path"),
     ("percpu_value_size", 32768, "bytes of a per-CPU value"),
     ("ringbuf_record_size", (1 << 30) - 1, "bytes of a ring buffer record"),
-    ("links_per_program", 64, "programs attached to one place of a cgroup"),
+    ("programs_per_hook", 64, "programs attached to one place of a cgroup"),
 )
+
+_NUMBERS = {row[1]: row[0] for row in HELPERS}
 
 
 def make() -> Platform:
@@ -97,11 +101,22 @@ def _helper_rows() -> list[Row]:
 def _helper(row: Row) -> Helper:
     number, name, prototype, flags, since = row
     args, returns = parse(prototype)
-    short = name[4:]
-    map_types = [kind for kind, names in MAP_HELPERS.items() if short in names.split()]
     return Helper(
-        number, name, args, returns, flags=flags.split(), since=since, map_types=map_types
+        number,
+        name,
+        args,
+        returns,
+        flags=flags.split(),
+        since=since,
+        map_types=_map_types_of(name[4:], args),
     )
+
+
+def _map_types_of(helper: str, args: list[Arg]) -> list[str]:
+    """The map types that its map argument may have; none for a helper without one."""
+    if not any(arg.kind == MAP for arg in args):
+        return []
+    return [kind for kind, names in MAP_HELPERS.items() if helper in names.split()]
 
 
 def _variant(row: tuple[str, int, str], program_type: str) -> Helper:
@@ -116,21 +131,22 @@ def _variant(row: tuple[str, int, str], program_type: str) -> Helper:
         returns,
         flags=common[3].split(),
         since=common[4],
-        map_types=[kind for kind, names in MAP_HELPERS.items() if common[1] in names.split()],
+        map_types=_map_types_of(common[1], args),
         program_type=program_type,
     )
 
 
 def _program_type(row: Row) -> ProgramType:
     number, name, title, flags, since = row
-    numbers = {helper[1]: helper[0] for helper in HELPERS}
     callable_names = HELPERS_OF.get(name, "")
     allowed = (
-        list(numbers.values()) if callable_names == "*" else helper_numbers(numbers, callable_names)
+        list(_NUMBERS.values())
+        if callable_names == "*"
+        else helper_numbers(_NUMBERS, callable_names)
     )
     limited: dict[int, tuple[str, ...]] = {}
     for names, attach_types in HELPER_ATTACH_TYPES.get(name, ()):
-        for number_of in helper_numbers(numbers, names):
+        for number_of in helper_numbers(_NUMBERS, names):
             limited[number_of] = tuple(attach_types.split())
     return ProgramType(
         name,
@@ -173,7 +189,6 @@ def _pointee(kind: str) -> Context:
 def _map_type(row: Row) -> MapType:
     number, name, key, value, entries, flags, required, operations, holds, since = row
     marks = holds.split()
-    numbers = {helper[1]: helper[0] for helper in HELPERS}
     return MapType(
         name,
         number,
@@ -183,7 +198,7 @@ def _map_type(row: Row) -> MapType:
         allowed_flags=flags.split(),
         required_flags=required.split(),
         operations=operations.split(),
-        helpers=helper_numbers(numbers, MAP_HELPERS.get(name, "")),
+        helpers=helper_numbers(_NUMBERS, MAP_HELPERS.get(name, "")),
         holds="".join([mark for mark in marks if mark not in ("per_cpu", "btf")]),
         per_cpu="per_cpu" in marks,
         needs_btf="btf" in marks,

@@ -144,7 +144,8 @@ _AT_FUNCTIONS = (
 )
 
 # What programs may return: (lowest, highest, attach types; none: all others). A type that is not
-# here may return anything. Facts: what the verifier of Linux 6.18 accepts and refuses.
+# here may return anything; so may lsm_mac programs at hooks that return nothing, while hooks that
+# return a bool take 0 and 1 only. Facts: what the verifier of Linux 6.18 accepts and refuses.
 RETURNS: dict[str, tuple[tuple[int, int, str], ...]] = {
     "kprobe": ((0, 1, "trace_kprobe_session trace_uprobe_session"),),
     "cgroup_skb": ((0, 3, "cgroup_inet_egress"), (0, 1, "")),

@@ -216,6 +216,10 @@ class Platform:
 
         Without an attach type, what some attach type permits is permitted. Licence, capabilities
         and the kinds of arguments are the verifier's business.
+
+        >>> from anybpf.platforms import get
+        >>> get("linux").helper_allowed("bpf_xdp_adjust_head", "sched_cls")
+        False
         """
         kind = self.program_types[program_type]
         found = helper if isinstance(helper, Helper) else self.helper(helper, kind.name)
@@ -267,7 +271,12 @@ class Platform:
         write: bool = False,
         attach_type: str = "",
     ) -> Field | None:
-        """The field through which a program may make this access, or None if it may not."""
+        """The field through which a program may make this access, or None if it may not.
+
+        >>> from anybpf.platforms import get
+        >>> get("linux").context_access("sched_cls", 8, 4, write=True).name
+        'mark'
+        """
         context = self.program_types[program_type].context
         return None if context is None else context.access(offset, size, write, attach_type)
 
@@ -300,6 +309,11 @@ class Platform:
 
         A rule for the whole name comes first, then the longest rule that takes a slash and more,
         then the longest prefix. A leading "?" (do not load by default) is not part of the name.
+
+        >>> from anybpf.platforms import get
+        >>> match = get("linux").section("kprobe/do_unlinkat")
+        >>> match.program_type, match.attach_to
+        ('kprobe', 'do_unlinkat')
         """
         if name.startswith("?"):
             name = name[1:]
@@ -355,7 +369,17 @@ class Platform:
         return list(self._extensions)
 
     def register(self, extension: Extension) -> None:
-        """Add an extension's rows; :class:`InputError` if any is taken, and then none is added."""
+        """Add an extension's rows; :class:`InputError` if any is taken, and then none is added.
+
+        >>> from anybpf.platforms import Extension, ProgramType, SectionRule, get
+        >>> linux = get("linux")
+        >>> door = ProgramType("door", 5000, title="watches a door")
+        >>> rules = [SectionRule("door", "door", form="extra")]
+        >>> linux.register(Extension("door", program_types=[door], sections=rules))
+        >>> linux.section("door/front").program_type
+        'door'
+        >>> linux.unregister("door")
+        """
         problem = self._problem(extension)
         if problem:
             raise InputError(

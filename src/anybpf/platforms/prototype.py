@@ -10,51 +10,52 @@ or by the one named in ``@name``.
 
 from __future__ import annotations
 
-from anybpf.platforms import model
-from anybpf.platforms.model import Arg, Limit, Return
+from anybpf.platforms import kinds
+from anybpf.platforms.calls import Arg, Return
+from anybpf.platforms.model import Limit
 
 # word: (argument kind, what the helper does with the memory)
 _ARGS = {
-    "any": (model.ANYTHING, ""),
-    "ctx": (model.CONTEXT, ""),
-    "map": (model.MAP, ""),
-    "key": (model.MAP_KEY, "r"),
-    "value": (model.MAP_VALUE, "r"),
-    "value_out": (model.MAP_VALUE, "w"),
-    "mem": (model.MEMORY, "r"),
-    "out": (model.MEMORY, "w"),
-    "inout": (model.MEMORY, "rw"),
-    "size": (model.SIZE, ""),
-    "size0": (model.SIZE_OR_ZERO, ""),
-    "alloc": (model.ALLOC_SIZE, ""),
-    "str": (model.STRING, "r"),
-    "stack": (model.STACK, "rw"),
-    "fn": (model.FUNCTION, ""),
-    "sock": (model.SOCKET, ""),
-    "skc": (model.SOCK_COMMON, ""),
-    "sk": (model.SOCK_COMMON_BTF, ""),
-    "btf": (model.BTF_POINTER, ""),
-    "percpu_btf": (model.PERCPU_BTF_POINTER, ""),
-    "spin_lock": (model.SPIN_LOCK, ""),
-    "timer": (model.TIMER, ""),
-    "kptr": (model.KPTR, ""),
-    "ringbuf_mem": (model.RINGBUF_MEMORY, ""),
-    "dynptr": (model.DYNPTR, "r"),
-    "dynptr_out": (model.DYNPTR, "w"),
+    "any": (kinds.ANYTHING, ""),
+    "ctx": (kinds.CONTEXT, ""),
+    "map": (kinds.MAP, ""),
+    "key": (kinds.MAP_KEY, "r"),
+    "value": (kinds.MAP_VALUE, "r"),
+    "value_out": (kinds.MAP_VALUE, "w"),
+    "mem": (kinds.MEMORY, "r"),
+    "out": (kinds.MEMORY, "w"),
+    "inout": (kinds.MEMORY, "rw"),
+    "size": (kinds.SIZE, ""),
+    "size0": (kinds.SIZE_OR_ZERO, ""),
+    "alloc": (kinds.ALLOC_SIZE, ""),
+    "str": (kinds.STRING, "r"),
+    "stack": (kinds.STACK, "rw"),
+    "fn": (kinds.FUNCTION, ""),
+    "sock": (kinds.SOCKET, ""),
+    "skc": (kinds.SOCK_COMMON, ""),
+    "sk": (kinds.SOCK_COMMON_BTF, ""),
+    "btf": (kinds.BTF_POINTER, ""),
+    "percpu_btf": (kinds.PERCPU_BTF_POINTER, ""),
+    "spin_lock": (kinds.SPIN_LOCK, ""),
+    "timer": (kinds.TIMER, ""),
+    "kptr": (kinds.KPTR, ""),
+    "ringbuf_mem": (kinds.RINGBUF_MEMORY, ""),
+    "dynptr": (kinds.DYNPTR, "r"),
+    "dynptr_out": (kinds.DYNPTR, "w"),
 }
 
 _RETURNS = {
-    "int": model.INTEGER,
-    "void": model.VOID,
-    "value": model.MAP_VALUE,
-    "sock": model.SOCKET,
-    "skc": model.SOCK_COMMON,
-    "tcp_sock": model.TCP_SOCK,
-    "btf": model.BTF_POINTER,
-    "dynptr_mem": model.MEMORY,
-    "ringbuf_mem": model.RINGBUF_MEMORY,
-    "mem_or_btf": model.MEMORY_OR_BTF,
-    "kptr": model.KPTR,
+    "int": kinds.INTEGER,
+    "void": kinds.VOID,
+    "value": kinds.MAP_VALUE,
+    "sock": kinds.SOCKET,
+    "skc": kinds.SOCK_COMMON,
+    "tcp_sock": kinds.TCP_SOCK,
+    "btf": kinds.BTF_POINTER,
+    "dynptr_mem": kinds.MEMORY,
+    "ringbuf_mem": kinds.RINGBUF_MEMORY,
+    "mem_or_btf": kinds.MEMORY_OR_BTF,
+    "kptr": kinds.KPTR,
 }
 
 
@@ -118,7 +119,7 @@ def _back(text: str) -> Return:
 def _tie(args: list[Arg], measures: dict[int, str]) -> None:
     """Let each memory argument know its size argument, and the other way round."""
     for index, arg in enumerate(args):
-        if arg.kind != model.MEMORY or arg.size:
+        if arg.kind != kinds.MEMORY or arg.size:
             continue
         size_index = index + 1
         wanted = measures.get(index)

@@ -352,7 +352,7 @@ LIMITS: tuple[tuple[str, int, str], ...] = (
     ("data_section_size", 1 << 20, "bytes of a section of global variables"),
     ("message_size", 65535, "bytes of a request, test data included"),
     ("context_header", 64, "bytes in front of every context"),
-    ("clients_per_hook", 16, "programs attached to one place"),
+    ("programs_per_hook", 16, "programs attached to one place"),
     ("first_object_id", 2, "the lowest id of a map, program or link"),
     ("interpreter_context", 1024, "bytes of context that an interpreted program sees"),
 )
