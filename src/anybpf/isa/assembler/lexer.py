@@ -1,0 +1,164 @@
+"""Text of the clang dialect to statements of tokens.
+
+Takes off what listings put around code: comments, addresses, byte columns, headlines. What a
+statement means is the parser's business.
+
+A comment is ``//`` or ``#`` to the end of the line, ``/* */``, or ``;`` at the beginning of a
+line or doubled; elsewhere ``;`` separates statements, as for clang.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+END: Final = 0
+NUMBER: Final = 1
+LOCAL: Final = 2  # 1b, 1f
+OPERATOR: Final = 3
+NAME: Final = 4
+STRING: Final = 5
+JUNK: Final = 6
+_MOST_DIGITS: Final = 40
+
+_TOKEN: Final = re.compile(
+    r"(0[xX][0-9a-fA-F]+|0[bB][01]+(?!\w)|[0-9]+(?![0-9a-zA-Z_]))"
+    r"|([0-9]+[bf](?!\w))"
+    r"|(s(?:>>=|/=|%=|>=|<=|>|<)|<<=|>>=|[-+*/%&|^=!<>]=|<<|>>|[-+*/%&|^=<>~()\[\]{},:;#!])"
+    r"|([A-Za-z_.$@][\w.$@]*)"
+    r'|("(?:[^"\\]|\\.)*")'
+    r"|(\S)"
+)
+# Where a comment may begin, or a string in which none does.
+_COMMENT: Final = re.compile(r'//|/\*|#|;;|"(?:[^"\\]|\\.)*"')
+
+# "0000000000000008 <name>:" in llvm-objdump's listings, "int f(struct x * y):" in bpftool's.
+_SYMBOL_LINE: Final = re.compile(r"\s*[0-9a-f]{8,16} <(.+)>:\s*$")
+_PROTOTYPE_LINE: Final = re.compile(r"[A-Za-z_][\w\s*]*?(\w+)\([^()]*\):\s*$")
+_HEADLINE: Final = re.compile(r"Disassembly of section .*:\s*$|.*:\s+file format \S+\s*$")
+# After "12:" come the bytes of one or two slots, or the opcode in parentheses.
+_COLUMNS: Final = re.compile(
+    r"\s*[0-9]+:\s+(?:((?:[0-9a-f]{2}[ \t]+){8}(?:(?:[0-9a-f]{2}[ \t]+){8})?)|(\([0-9a-f]{2}\) ))"
+)
+# What llvm-objdump says of a jump's target: "<name+0x10>".
+_TARGET: Final = re.compile(r"(?<=[0-9a-f])[ \t]+<[^<>]*>[ \t]*$")
+
+
+class Tokens:
+    """The tokens of one line, with kinds and columns; the last one is an END."""
+
+    __slots__ = ("columns", "kinds", "line", "texts", "values")
+
+    def __init__(self, line: int) -> None:
+        self.line: int = line
+        self.texts: list[str] = []
+        self.kinds: list[int] = []
+        self.columns: list[int] = []
+
+    def add(self, text: str, kind: int, column: int) -> None:
+        self.texts.append(text)
+        self.kinds.append(kind)
+        self.columns.append(column)
+
+
+def tokenize(line: str, number: int) -> Tokens:
+    """The tokens of a line that has no comments."""
+    tokens = Tokens(number)
+    texts = tokens.texts
+    kinds = tokens.kinds
+    columns = tokens.columns
+    for match in _TOKEN.finditer(line):
+        texts.append(match.group())
+        kind = match.lastindex
+        kinds.append(JUNK if kind is None else kind)
+        columns.append(match.start() + 1)
+    tokens.add("", END, len(line.rstrip()) + 1)
+    return tokens
+
+
+class Stripper:
+    """Takes comments and listing columns off lines; remembers an open ``/*``."""
+
+    __slots__ = ("in_comment",)
+
+    def __init__(self) -> None:
+        self.in_comment: bool = False
+
+    def strip(self, line: str) -> str:
+        """``line`` with spaces in place of what is no code, so that columns stay."""
+        if not self.in_comment:
+            bare = line.lstrip()
+            if not bare or bare[0] == ";":
+                return ""
+            if (
+                "/" not in line and "#" not in line and ";;" not in line
+            ):  # nearly every line of a program
+                return line
+        start = 0
+        if self.in_comment:
+            end = line.find("*/")
+            if end < 0:
+                return ""
+            self.in_comment = False
+            start = end + 2
+            line = " " * start + line[start:]
+        while True:
+            match = _COMMENT.search(line, start)
+            if match is None:
+                return line
+            what = match.group()
+            begin = match.start()
+            start = match.end()
+            if what == "//" or what == ";;":
+                return line[:begin]
+            if what == "#":
+                # "name#12" and "pc+3#name" are one thing in the kernel's listings.
+                if begin > 0 and start < len(line) and _joins(line[begin - 1], line[start]):
+                    continue
+                return line[:begin]
+            if what == "/*":
+                end = line.find("*/", start)
+                if end < 0:
+                    self.in_comment = True
+                    return line[:begin]
+                line = line[:begin] + " " * (end + 2 - begin) + line[end + 2 :]
+                start = end + 2
+
+
+def _joins(before: str, after: str) -> bool:
+    return (before.isalnum() or before == "_") and (after.isalnum() or after == "_")
+
+
+def headline_label(line: str) -> str:
+    """The name in a headline over code, or ''."""
+    if not line.rstrip().endswith(":"):
+        return ""
+    match = _SYMBOL_LINE.match(line) or _PROTOTYPE_LINE.match(line)
+    return match.group(1) if match is not None else ""
+
+
+def is_headline(line: str) -> bool:
+    """Whether this is a line over a section or file in a listing."""
+    return _HEADLINE.match(line) is not None
+
+
+def without_columns(line: str) -> str:
+    """``line`` with spaces in place of bytes, opcode and the name of a jump's target."""
+    match = _COLUMNS.match(line)
+    if match is not None:
+        group = 1 if match.group(1) is not None else 2
+        begin, end = match.span(group)
+        line = line[:begin] + " " * (end - begin) + line[end:]
+    if line.endswith(">") or (">" in line and line.rstrip().endswith(">")):
+        line = _TARGET.sub("", line)
+    return line
+
+
+def integer(text: str) -> int:
+    """The value of a NUMBER token."""
+    if text[:2] in ("0x", "0X"):
+        return int(text[2:], 16)
+    if text[:2] in ("0b", "0B"):
+        return int(text[2:], 2)
+    # More digits than any field holds; Python refuses to read thousands of them.
+    return int(text) if len(text) < _MOST_DIGITS else 10**_MOST_DIGITS
