@@ -26,7 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "objects": {"isa", "btf", "platforms"},
     "cli": {"isa", "btf", "platforms", "toolchain", "objects"},
 }
-OPEN_TO_ALL = {"errors", "_core"}
+OPEN_TO_ALL = {"errors", "_core", "__version__"}
 
 # What nobody may import as a module is loaded; functions that need it import it themselves.
 HEAVY = {"llvmlite", "ziglang", "numpy", "click", "typer", "rich", "cryptography"}

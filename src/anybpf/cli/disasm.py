@@ -1,4 +1,4 @@
-"""The four styles of `anybpf obj disasm`, each from the file's bytes and the arguments.
+"""The four styles of `anybpf obj disasm`, each from the arguments.
 
 Chooses what to list and gathers the names; the text itself is written in `anybpf.isa.listing`.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from anybpf import platforms
@@ -45,10 +46,8 @@ class Piece:
         return self.owner.type if isinstance(self.owner, ProgramSpec) else "unspec"
 
 
-def _load(data: bytes, args: argparse.Namespace) -> CollectionSpec:
-    spec = load_spec(data, platform=args.platform, name=args.file)
-    spec.file = args.file
-    return spec
+def _load(args: argparse.Namespace) -> CollectionSpec:
+    return load_spec(args.file, platform=args.platform)
 
 
 def _programs(spec: CollectionSpec, args: argparse.Namespace) -> list[ProgramSpec]:
@@ -127,10 +126,10 @@ def _hints(piece: Piece, spec: CollectionSpec, platform: Platform) -> dict[int, 
     return access_hints(piece.owner, spec, platform)
 
 
-def anybpf_lines(data: bytes, args: argparse.Namespace) -> list[str]:
+def anybpf_lines(args: argparse.Namespace) -> list[str]:
     from anybpf.isa.listing import anybpf as style
 
-    spec = _load(data, args)
+    spec = _load(args)
     platform = platforms.get(args.platform)
     signatures = _signatures(spec)
     out: list[str] = []
@@ -146,10 +145,10 @@ def anybpf_lines(data: bytes, args: argparse.Namespace) -> list[str]:
     return out
 
 
-def bpftool_lines(data: bytes, args: argparse.Namespace) -> list[str]:
+def bpftool_lines(args: argparse.Namespace) -> list[str]:
     from anybpf.isa.listing import bpftool as style
 
-    spec = _load(data, args)
+    spec = _load(args)
     platform = platforms.get(args.platform)
     signatures = _signatures(spec)
     out: list[str] = []
@@ -166,26 +165,26 @@ def bpftool_lines(data: bytes, args: argparse.Namespace) -> list[str]:
     return out
 
 
-def netsh_lines(data: bytes, args: argparse.Namespace) -> list[str]:
+def netsh_lines(args: argparse.Namespace) -> list[str]:
     """The first program unless one is named, as netsh has it."""
     from anybpf.isa.listing import netsh as style
 
-    spec = _load(data, args)
+    spec = _load(args)
     program = _programs(spec, args)[0]
     platform = platforms.get(args.platform)
     return style.lines(program.instructions, names=HelperNames(platform, program.type))
 
 
-def llvm_lines(data: bytes, args: argparse.Namespace) -> list[str]:
+def llvm_lines(args: argparse.Namespace) -> list[str]:
     from anybpf.isa.listing import llvm as style
 
-    elf = ElfFile(data, args.file)
+    elf = ElfFile(Path(args.file).read_bytes(), args.file)
     return style.file_lines(elf, args.file, section=args.section or "", symbol=args.program or "")
 
 
-def as_json(data: bytes, args: argparse.Namespace) -> Any:
+def as_json(args: argparse.Namespace) -> Any:
     """The code with its annotations; in style bpftool, what bpftool prints with --json."""
-    spec = _load(data, args)
+    spec = _load(args)
     platform = platforms.get(args.platform)
     if args.style == "bpftool":
         from anybpf.isa.listing import bpftool
@@ -201,7 +200,7 @@ def as_json(data: bytes, args: argparse.Namespace) -> Any:
         ]
         return records[0] if len(records) == 1 else records
     if args.style != "anybpf":
-        return {"file": args.file, "lines": STYLES[args.style](data, args)}
+        return {"file": args.file, "lines": STYLES[args.style](args)}
     from anybpf.isa.listing.json import as_json as instructions_as_json
 
     return {
@@ -224,7 +223,7 @@ def as_json(data: bytes, args: argparse.Namespace) -> Any:
     }
 
 
-STYLES: dict[str, Callable[[bytes, argparse.Namespace], list[str]]] = {
+STYLES: dict[str, Callable[[argparse.Namespace], list[str]]] = {
     "anybpf": anybpf_lines,
     "llvm": llvm_lines,
     "bpftool": bpftool_lines,

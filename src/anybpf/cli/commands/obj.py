@@ -97,9 +97,8 @@ def run_maps(args: argparse.Namespace) -> int:
 def run_disasm(args: argparse.Namespace) -> int:
     from anybpf.cli import disasm
 
-    data = Path(args.file).read_bytes()
     if args.json:
-        print_json(disasm.as_json(data, args))
+        print_json(disasm.as_json(args))
     else:
-        print_lines(disasm.STYLES[args.style](data, args))
+        print_lines(disasm.STYLES[args.style](args))
     return DONE
