@@ -311,7 +311,7 @@ class SectionRule:
     and more, "slash" only the name, a slash and more, "prefix" anything that begins so, "word"
     anything that begins so and does not go on with a letter. ``legacy``: kept for old objects.
     ``flags`` are words: "sleepable", "frags", "btf_target", "attach_optional", "auto_attach",
-    "multi", "session".
+    "multi", "session", "return".
     """
 
     __slots__ = ("attach_type", "flags", "form", "legacy", "name", "program_type")
