@@ -12,7 +12,7 @@ from anybpf.btf import BTF
 from anybpf.errors import ObjectError
 from anybpf.isa import Instruction, decode
 from anybpf.isa import opcodes as op
-from anybpf.objects import MapSpec, elf
+from anybpf.objects import MapSpec, elf, load_spec
 from anybpf.objects.elf import ElfFile
 from anybpf.objects.elf_writer import (
     R_BPF_64_32,
@@ -164,6 +164,32 @@ def test_functions_inside_a_program_become_subprograms() -> None:
 def test_code_that_makes_no_object(code: list[Instruction], words: str) -> None:
     with pytest.raises(ObjectError, match=words):
         object_from_instructions([("main", "xdp", code)])
+
+
+def test_it_loads_as_what_was_put_in() -> None:
+    outer = MapSpec("outer", "hash_of_maps")
+    outer.key_size, outer.max_entries, outer.inner = 8, 2, array("inner")
+    pinned = array("pinned")
+    pinned.pinning, pinned.flags = "by_name", 0x400
+    helper = mov(7)
+    helper.symbol = "seven"
+    code = [load_map("counts"), load_map("outer"), call(1), leave(), helper, leave()]
+    spec = load_spec(
+        object_from_instructions([("main", "tc", code)], "GPL", [array("counts"), outer, pinned])
+    )
+    assert spec.license == "GPL"
+    program = spec.program("main")
+    assert program.type == "sched_cls"
+    assert [function.name for function in program.functions] == ["main", "seven"]
+    assert [i.map_name for i in program.instructions if i.is_map_load] == ["counts", "outer"]
+    counts = spec.maps["counts"]
+    assert (counts.type, counts.key_size, counts.value_size, counts.max_entries) == (
+        "array", 4, 8, 16,
+    )  # fmt: skip
+    assert (spec.maps["pinned"].pinning, spec.maps["pinned"].flags) == ("by_name", 0x400)
+    inner = spec.maps["outer"].inner
+    assert inner is not None
+    assert (inner.type, inner.value_size) == ("array", 8)
 
 
 def tool(*names: str) -> str:

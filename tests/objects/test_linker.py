@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections import Counter
 from pathlib import Path
+from struct import Struct
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -476,6 +477,23 @@ def test_old_map_definitions_of_one_layout() -> None:
 def test_old_map_definitions_of_two_layouts() -> None:
     with pytest.raises(LinkError, match="28 bytes here and 20 in object 1"):
         link([legacy(20, "a", "b"), legacy(28, "c")])
+
+
+def test_old_map_definitions_that_count_their_neighbours() -> None:
+    def of_maps(type_number: int, size: int, word: int) -> bytes:
+        words = [0] * (size // 4)
+        words[0], words[word] = type_number, 1
+        writer = ElfWriter()
+        maps = writer.add_section("maps", Struct(f"<{len(words)}I").pack(*words), flags=3)
+        writer.add_symbol("outer", maps, 0, size, kind=elf.STT_OBJECT)
+        return writer.encode()
+
+    for image in (of_maps(12, 28, 5), of_maps(7, 32, 4)):
+        size = len(bytes(ElfFile(image).sections[1].data))
+        link([image])
+        link([image, legacy(size, "a")])  # first, it keeps its place
+        with pytest.raises(ObjectError, match="as number 1 of the section"):
+            link([legacy(size, "a"), image])
 
 
 def test_objects_without_type_information() -> None:

@@ -17,6 +17,7 @@ from anybpf.errors import LinkError
 from anybpf.objects import elf
 from anybpf.objects.elf import ElfFile, Section, Symbol
 from anybpf.objects.elf_writer import R_BPF_64_32, R_BPF_64_64, R_BPF_64_ABS64, ElfWriter
+from anybpf.objects.link_maps import check_legacy_maps
 from anybpf.objects.link_types import DEFINED_ONCE, Global, Input, Joined, TypeMerger
 from anybpf.objects.type_match import TypeMatch
 
@@ -127,7 +128,7 @@ class _Linker:
                 )
         for entry in self._inputs:
             self._join_sections(entry)
-        self._check_map_layouts()
+        check_legacy_maps(self._inputs)
         for entry in self._inputs:
             self._add_symbols(entry)
         types = TypeMerger(self._inputs, self._globals, self._sections, self._big_endian)
@@ -193,31 +194,6 @@ class _Linker:
         joined.size = start + section.size
         joined.align = max(joined.align, align)
         return start
-
-    def _check_map_layouts(self) -> None:
-        """Definitions of maps in the old style have a fixed size in a section, never two."""
-        known: dict[str, tuple[int, str]] = {}
-        for entry in self._inputs:
-            for section in entry.elf.sections:
-                if section.name != "maps" or entry.targets[section.index] < 0:
-                    continue
-                count = 0
-                for symbol in entry.elf.symbols:
-                    if symbol.section_index == section.index and symbol.kind != elf.STT_SECTION:
-                        count += 1
-                if count == 0 or section.size % count:
-                    raise entry.elf.error_in(
-                        section, f"{section.size} bytes hold {count} maps of unequal size"
-                    )
-                size = section.size // count
-                before = known.setdefault(section.name, (size, entry.file))
-                if before[0] != size:
-                    raise LinkError(
-                        f"map definitions have {size} bytes here and {before[0]} in {before[1]}; "
-                        "compile both with the same headers",
-                        file=entry.file,
-                        section=section.name,
-                    )
 
     # ---- symbols ----
 
