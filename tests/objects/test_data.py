@@ -60,7 +60,7 @@ def test_variables_have_types_values_and_tags(build: Build) -> None:
     }
     assert spec.btf is not None
     assert spec.btf.type(variables["origin"].type_id).name == "point"
-    assert variables["origin"].tags == ["here"]
+    assert variables["origin"].tags == ("here",)
     assert variables["limit"].is_constant
     assert not variables["hidden"].is_global
 

@@ -24,7 +24,7 @@ def call(imm: int) -> Instruction:
 def test_sections_decide_types(build: Build) -> None:
     programs = load_spec(build(sources.FUNCTIONS)).programs
     found = {
-        name: (p.section, p.type, p.attach_type, p.attach_to, p.flags, p.autoload)
+        name: (p.section, p.type, p.attach_type, p.attach_to, list(p.flags), p.autoload)
         for name, p in programs.items()
     }
     assert found == {
@@ -44,10 +44,10 @@ def test_subprograms_are_linked_behind_the_entry(build: Build) -> None:
     spec = load_spec(build(sources.FUNCTIONS))
     first = spec.programs["first"]
     assert [function.name for function in first.functions] == ["first", "thrice", "twice"]
-    assert spec.functions["thrice"].calls == ["twice"]
+    assert spec.functions["thrice"].calls == ("twice",)
     assert spec.functions["thrice"].is_global
     assert not spec.functions["twice"].is_global
-    assert spec.functions["thrice"].tags == ["helper"]
+    assert spec.functions["thrice"].tags == ("helper",)
     code = first.instructions
     assert first.slots == sum(insn.slots for insn in code)
     symbols = {insn.symbol: slot for slot, insn in enumerate(code) if insn.symbol}
@@ -102,7 +102,7 @@ def test_calls_across_sections_by_section_symbol() -> None:
     writer.add_symbol("main", xdp, 0, 16, kind=elf.STT_FUNC)
     writer.add_relocation(xdp, 0, place, 10)
     spec = load_spec(writer.encode())
-    assert spec.functions["main"].calls == ["two"]
+    assert spec.functions["main"].calls == ("two",)
     assert list(spec.programs) == ["main"]
 
 
@@ -112,7 +112,7 @@ def test_a_place_that_is_only_called_becomes_a_function() -> None:
     section = writer.add_section("xdp", code, flags=CODE_FLAGS, align=8)
     writer.add_symbol("main", section, 0, 0, kind=elf.STT_FUNC)
     spec = load_spec(writer.encode())
-    assert spec.functions["main"].calls == ["xdp+0x10"]
+    assert spec.functions["main"].calls == ("xdp+0x10",)
     assert spec.programs["main"].slots == 4
 
 

@@ -116,7 +116,7 @@ def test_definitions_in_btf(build: Build, big_endian: bool) -> None:
     stats, bloom = spec.maps["stats"], spec.maps["bloom"]
     assert sizes(stats) == ("hash", 4, 16, 1024)
     assert (stats.flags, stats.pinning, stats.numa_node, stats.tags) == (
-        1, "by_name", 0, ["important"],
+        1, "by_name", 0, ("important",),
     )  # fmt: skip
     assert spec.btf is not None
     assert spec.btf.type(stats.value_type_id).name == "value"

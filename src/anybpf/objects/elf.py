@@ -324,9 +324,10 @@ class ElfFile:
             at = table + section.index * SECTION_HEADER_SIZE
             section.name = self.string(names, name_offsets[section.index], at)
 
-    def string(self, table: Section, offset: int, user: int) -> str:
-        """The string at an offset of a string table; ``user`` is the byte that refers to it.
+    def string(self, table: Section, offset: int, user: int, user_section: str = "") -> str:
+        """The string at an offset of a string table.
 
+        ``user`` is the byte that refers to it, in ``user_section`` or in the section table.
         Bytes that are no UTF-8 come out as backslash escapes.
         """
         known = self._names.get(table.index)
@@ -341,10 +342,10 @@ class ElfFile:
             return ""
         if offset >= len(table.data):
             raise self.error(
-                f"a name would begin at {offset:#x} of the string table, which has "
-                f"{len(table.data)} bytes",
+                f"a name would begin at byte {offset:#x} of the string table, which has "
+                f"{len(table.data):#x}",
                 user,
-                table.name,
+                user_section,
             )
         raw = _until_nul(table.data, offset)
         if offset + len(raw) == len(table.data):
@@ -357,7 +358,7 @@ class ElfFile:
                 "the names that begin inside this string table are many times longer than the "
                 "table itself",
                 user,
-                table.name,
+                user_section,
             )
         self._names_left[table.index] = left
         text = raw.decode("utf-8", "backslashreplace")
@@ -410,7 +411,8 @@ class ElfFile:
             name_offset, info, other, section_index, value, size = fields
             name = ""
             if name_offset != 0:
-                name = self.string(strings, name_offset, table.offset + index * SYMBOL_SIZE)
+                at = table.offset + index * SYMBOL_SIZE
+                name = self.string(strings, name_offset, at, table.name)
             place: int = section_index
             if place >= count:
                 if place == SHN_XINDEX and index < len(wide):

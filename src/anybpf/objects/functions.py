@@ -27,11 +27,14 @@ class Code:
     """A code section on its way to functions.
 
     ``index_of`` gives for each slot the number of the instruction that begins there, -1 in the
-    middle of a 16-byte load. ``starts`` holds the symbols of each place where a function begins,
-    none where only a call says so. ``relocated`` are the slots that a relocation points to.
+    middle of a 16-byte load. ``starts`` holds the symbol of each place where a function begins,
+    none where only a call says so; ``aliases`` holds further names of such a place. ``relocated``
+    are the slots that a relocation points to.
     """
 
-    __slots__ = ("index_of", "instructions", "relocated", "relocations", "section", "starts")
+    __slots__ = (
+        "aliases", "index_of", "instructions", "relocated", "relocations", "section", "starts",
+    )  # fmt: skip
 
     def __init__(self, section: Section) -> None:
         self.section: Section = section
@@ -39,7 +42,8 @@ class Code:
         self.index_of: list[int] = []
         self.relocations: list[Relocation] = []
         self.relocated: set[int] = set()
-        self.starts: dict[int, list[Symbol]] = {}
+        self.starts: dict[int, Symbol | None] = {}
+        self.aliases: dict[int, list[str]] = {}
 
 
 def read_functions(obj: ObjectFile) -> list[Code]:
@@ -115,8 +119,7 @@ def _starts_by_symbols(obj: ObjectFile, code: Code) -> None:
 
 
 def _start(obj: ObjectFile, code: Code, offset: int, symbol: Symbol | None) -> None:
-    known = code.starts.get(offset)
-    if known is None:
+    if offset not in code.starts:
         slot = offset // SLOT
         if offset % SLOT or not 0 <= slot < len(code.index_of) or code.index_of[slot] < 0:
             name = "a function" if symbol is None else f"function {symbol.name}"
@@ -125,10 +128,18 @@ def _start(obj: ObjectFile, code: Code, offset: int, symbol: Symbol | None) -> N
                 f"{name} would begin at byte {offset:#x} of the section, where no instruction does",
                 min(max(offset, 0), code.section.size),
             )
-        known = []
-        code.starts[offset] = known
-    if symbol is not None:
-        known.append(symbol)
+        code.starts[offset] = symbol
+        return
+    known = code.starts[offset]
+    if symbol is None:
+        return
+    if known is None:
+        code.starts[offset] = symbol
+        return
+    if _rank(symbol) < _rank(known):
+        code.starts[offset] = symbol
+        symbol = known
+    code.aliases.setdefault(offset, []).append(symbol.name)
 
 
 def _starts_by_relocations(obj: ObjectFile, code: Code, codes: dict[int, Code]) -> None:
@@ -196,14 +207,14 @@ def _rank(symbol: Symbol) -> int:
 
 
 class _Start:
-    """One function to be cut: its section, place and symbols."""
+    """One function to be cut: its section, place and symbol."""
 
-    __slots__ = ("code", "key", "offset", "symbols")
+    __slots__ = ("code", "key", "offset", "symbol")
 
-    def __init__(self, code: Code, offset: int, symbols: list[Symbol]) -> None:
+    def __init__(self, code: Code, offset: int, symbol: Symbol | None) -> None:
         self.code: Code = code
         self.offset: int = offset
-        self.symbols: list[Symbol] = symbols
+        self.symbol: Symbol | None = symbol
         self.key: str = ""
 
 
@@ -211,7 +222,7 @@ def _cut(obj: ObjectFile, codes: dict[int, Code]) -> None:
     starts: list[_Start] = []
     for code in codes.values():
         for offset in sorted(code.starts):
-            starts.append(_Start(code, offset, sorted(code.starts[offset], key=_rank)))
+            starts.append(_Start(code, offset, code.starts[offset]))
     _name(starts)
     for position, start in enumerate(starts):
         code = start.code
@@ -219,8 +230,8 @@ def _cut(obj: ObjectFile, codes: dict[int, Code]) -> None:
         end = section.size
         if position + 1 < len(starts) and starts[position + 1].code is code:
             end = starts[position + 1].offset
-        if start.symbols and start.symbols[0].size:
-            named = start.symbols[0]
+        named = start.symbol
+        if named is not None and named.size:
             if start.offset + named.size > end:
                 raise obj.error(
                     section,
@@ -239,12 +250,13 @@ def _cut(obj: ObjectFile, codes: dict[int, Code]) -> None:
         first = code.index_of[start.offset // SLOT]
         last = code.index_of[end // SLOT] if end < section.size else len(code.instructions)
         function = Function(start.key, section.name, start.offset, code.instructions[first:last])
-        if start.symbols:
-            main = start.symbols[0]
-            function.symbol = main.name
-            function.is_global = main.binding != e.STB_LOCAL
-            function.is_weak = main.binding == e.STB_WEAK
-            function.aliases = [symbol.name for symbol in start.symbols[1:]]
+        if named is not None:
+            function.symbol = named.name
+            function.is_global = named.binding != e.STB_LOCAL
+            function.is_weak = named.binding == e.STB_WEAK
+            others = code.aliases.get(start.offset)
+            if others is not None:
+                function.aliases = tuple(others)
         else:
             function.is_global = False
         obj.spec.functions[start.key] = function
@@ -256,7 +268,7 @@ def _name(starts: list[_Start]) -> None:
     taken: set[str] = set()
     for wanted in range(3):
         for start in starts:
-            named = start.symbols[0] if start.symbols else None
+            named = start.symbol
             rank = 2 if named is None else 1 if named.binding == e.STB_LOCAL else 0
             if rank != wanted:
                 continue
@@ -291,7 +303,8 @@ def _refer(obj: ObjectFile, code: Code) -> None:
                     calls[insn.reference] = None
                 slot += 1
             slot += 1
-        function.calls = list(calls)
+        if calls:
+            function.calls = tuple(calls)
 
 
 def _relocate(obj: ObjectFile, code: Code, relocation: Relocation, insn: Instruction) -> None:

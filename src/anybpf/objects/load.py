@@ -88,11 +88,10 @@ def _fill(obj: ObjectFile) -> None:
 
 def _placed(obj: ObjectFile, error: BTFError) -> BTFError:
     """The same error, told by file, section and byte of the file."""
-    section = obj.elf.section(error.section or BTF_SECTION)
-    if (error.section and error.file) or section is None:
+    section = obj.elf.section(BTF_SECTION)
+    if error.section or section is None:
         return error
-    offset = section.offset + (error.offset or 0)
-    return BTFError(error.message, file=obj.elf.file, section=section.name, offset=offset)
+    return _in_section(obj, section, error)
 
 
 def _in_section(obj: ObjectFile, section: Section, error: BTFError) -> BTFError:

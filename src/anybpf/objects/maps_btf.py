@@ -131,6 +131,10 @@ class _Maker:
         spec = MapSpec(name, "unspec")
         spec.section = self.section.name
         spec.section_offset = self.offset
+        if len(shape.members) > len(KEYS):
+            raise self.error(
+                f"the definition has {len(shape.members)} parts, there are only {len(KEYS)} to have"
+            )
         key_size = -1
         value_size = -1
         for member in shape.members:

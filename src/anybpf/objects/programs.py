@@ -44,12 +44,10 @@ def _entries(obj: ObjectFile, code: Code) -> list[Function]:
     functions = obj.functions_at.get(section.index, {})
     out: list[Function] = []
     for offset, function in functions.items():
-        symbols = code.starts.get(offset, [])
         # Without a typed symbol, what the section begins with is its program: old compilers did
         # not give types to static functions, and tools strip symbols.
-        typed = False
-        for symbol in symbols:
-            typed = typed or symbol.kind == e.STT_FUNC
+        symbol = code.starts[offset]
+        typed = symbol is not None and symbol.kind == e.STT_FUNC
         if function.is_global or (offset == 0 and not typed):
             out.append(function)
     return out
@@ -60,7 +58,8 @@ def _add(obj: ObjectFile, name: str, function: Function, match: SectionMatch) ->
     program.type = match.program_type
     program.attach_type = match.attach_type
     program.attach_to = match.attach_to
-    program.flags = [flag for flag in ("sleepable", "frags") if flag in match.flags]
+    if match.flags:
+        program.flags = tuple([flag for flag in ("sleepable", "frags") if flag in match.flags])
     program.autoload = not name.startswith("?")
     program.license = obj.spec.license
     program.platform = obj.platform.name

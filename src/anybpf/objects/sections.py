@@ -124,10 +124,10 @@ class ObjectFile:
     def error(self, section: Section, message: str, offset: int = 0) -> ObjectError:
         return self.elf.error_in(section, message, offset)
 
-    def tags_of(self, type_id: int) -> list[str]:
-        """The declaration tags of a type; a list of the caller's own."""
+    def tags_of(self, type_id: int) -> tuple[str, ...]:
+        """The declaration tags of a type."""
         found = self.tags.get(type_id)
-        return [] if found is None else list(found)
+        return () if found is None else tuple(found)
 
 
 def text_of(data: memoryview) -> str:

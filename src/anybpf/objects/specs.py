@@ -49,9 +49,9 @@ class Function:
         self.is_global: bool = True
         self.is_weak: bool = False
         self.type_id: int = 0  # the BTF function, 0 if there is none
-        self.tags: list[str] = []  # BTF declaration tags of the function itself
-        self.aliases: list[str] = []
-        self.calls: list[str] = []
+        self.tags: tuple[str, ...] = ()  # BTF declaration tags of the function itself
+        self.aliases: tuple[str, ...] = ()
+        self.calls: tuple[str, ...] = ()
 
     @property
     def slots(self) -> int:
@@ -82,9 +82,9 @@ class Function:
         new.is_global = self.is_global
         new.is_weak = self.is_weak
         new.type_id = self.type_id
-        new.tags = list(self.tags)
-        new.aliases = list(self.aliases)
-        new.calls = list(self.calls)
+        new.tags = self.tags
+        new.aliases = self.aliases
+        new.calls = self.calls
         return new
 
     def __repr__(self) -> str:
@@ -121,7 +121,7 @@ class ProgramSpec:
         # What stands behind the section's prefix: a function, a tracepoint.
         self.attach_to: str = ""
         self.autoload: bool = True
-        self.flags: list[str] = []  # words such as "sleepable", "frags"
+        self.flags: tuple[str, ...] = ()  # words such as "sleepable", "frags"
         self.license: str = ""
         self.platform: str = ""
         self._all_functions: dict[str, Function] = {} if functions is None else functions
@@ -251,7 +251,7 @@ class MapSpec:
         self.members: dict[str, str] = {}
         self.section: str = ""
         self.section_offset: int = 0
-        self.tags: list[str] = []
+        self.tags: tuple[str, ...] = ()
 
     def copy(self) -> MapSpec:
         """The same definition, to be changed apart."""
@@ -272,7 +272,7 @@ class MapSpec:
         new.members = dict(self.members)
         new.section = self.section
         new.section_offset = self.section_offset
-        new.tags = list(self.tags)
+        new.tags = self.tags
         return new
 
     def __repr__(self) -> str:
@@ -295,7 +295,7 @@ class VariableSpec:
         self.map: MapSpec = map_spec
         self.type_id: int = 0
         self.is_global: bool = True
-        self.tags: list[str] = []
+        self.tags: tuple[str, ...] = ()
 
     @property
     def is_constant(self) -> bool:
@@ -423,7 +423,7 @@ class CollectionSpec:
             twin.attach_type = program.attach_type
             twin.attach_to = program.attach_to
             twin.autoload = program.autoload
-            twin.flags = list(program.flags)
+            twin.flags = program.flags
             twin.license = program.license
             twin.platform = program.platform
             new.programs[name] = twin
@@ -437,7 +437,7 @@ class CollectionSpec:
             )
             same.type_id = variable.type_id
             same.is_global = variable.is_global
-            same.tags = list(variable.tags)
+            same.tags = variable.tags
             new.variables[name] = same
         new.externs = dict(self.externs)
         return new
