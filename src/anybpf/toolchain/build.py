@@ -7,6 +7,7 @@ The object appears when the compiler has finished it, whole or not at all.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -59,9 +60,9 @@ def compile(  # noqa: A001 - the room's word for it; callers write toolchain.com
     origin, target = Path(source), Path(output)
     _check_paths(origin, target, flags)
     chosen = compiler or find_compiler()
-    # Beside the target, so that putting it in place is one step; the process number keeps two
-    # compilations of the same file apart.
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
+    # Beside the target, so that putting it in place is one step; the numbers keep compilations of
+    # the same file apart.
+    beside = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}")
     command = [
         *chosen.command,
         *default_flags(big_endian, cpu, flags),

@@ -56,16 +56,21 @@ def wheel_kernel_headers(folder: Path) -> list[Path]:
     return _existing([libc / _machine()[1], libc / "any-linux-any"])
 
 
+def wheel_libc_headers(folder: Path) -> list[Path]:
+    """The C library's headers inside a zig installation: musl's, which suit any target."""
+    libc = folder / "lib" / "libc" / "include"
+    return _existing([libc / _machine()[2], libc / "generic-musl"])
+
+
 def wheel_headers(folder: Path) -> list[Path]:
     """All headers that a BPF program may include from a zig installation.
 
     clang's own come first; those of the C library are for the likes of <string.h>.
     """
-    libc = folder / "lib" / "libc" / "include"
     return [
         *_existing([folder / "lib" / "include"]),
         *wheel_kernel_headers(folder),
-        *_existing([libc / _machine()[2], libc / "generic-musl"]),
+        *wheel_libc_headers(folder),
     ]
 
 
@@ -73,7 +78,7 @@ def system_headers() -> list[Path]:
     """Folders that a machine's clang does not search for BPF, but needs.
 
     Debian keeps <asm/types.h> in a folder per architecture, and BPF is none of those. A machine
-    without kernel headers is lent those of the wheel, if that is installed.
+    without headers of the kernel or of a C library is lent those of the wheel, if there is one.
     """
     root = Path("/usr/include")
     found = []
@@ -81,10 +86,12 @@ def system_headers() -> list[Path]:
         folder = root / str(triple)
         if folder not in found and (folder / "asm" / "types.h").is_file():
             found.append(folder)
-    if not (root / "linux" / "bpf.h").is_file():
-        lent = wheel()
-        if lent is not None:
+    lent = wheel()
+    if lent is not None:
+        if not (root / "linux" / "bpf.h").is_file():
             found += wheel_kernel_headers(lent)
+        if not (root / "string.h").is_file():
+            found += wheel_libc_headers(lent)
     return found
 
 
