@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -35,11 +36,15 @@ def test_commands_print_what_the_page_shows(page: Path, tmp_path: Path) -> None:
     shutil.copytree(page.parent, desk)
     blocks = re.findall(r"^```console\n(.*?)^```$", page.read_text(), re.S | re.M)
     assert blocks
+    # The commands run in another folder, so a relative search path must be made absolute.
+    places = [os.path.abspath(place) for place in sys.path if place]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
     for part in re.split(r"^\$ ", "".join(blocks), flags=re.M)[1:]:
         command, _, expected = part.partition("\n")
         words = re.sub(r"^anybpf ", f"{shlex.quote(sys.executable)} -m anybpf ", command)
         done = subprocess.run(
             ["sh", "-c", words],
             capture_output=True, text=True, check=False, timeout=120, cwd=desk,
+            env=environment,
         )  # fmt: skip
         assert (done.stdout + done.stderr).rstrip() == expected.rstrip(), command
