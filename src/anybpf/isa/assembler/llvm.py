@@ -189,6 +189,9 @@ class Parser(Cursor):
         following = self.next_word()
         alu = op.ALU if narrow else op.ALU64
         if word in _REGISTERS or word in _SUBREGISTERS:
+            if not narrow and word in _SUBREGISTERS:
+                alu = op.ALU  # clang's "r1 = w1": a 32-bit move clears the upper half
+                narrow = True
             src = self.same_width(narrow)
             self.out.emit(Instruction(alu | op.MOV | op.X, dst=dst, src=src))
             return

@@ -71,8 +71,8 @@ class Output:
         if name in self.labels:
             raise self.fail(f"label {name} is defined a second time", line, column)
         self.labels[name] = self.slot
-        if not self._pending:
-            self._pending = name
+        if not self._pending or self._pending.startswith(".L"):
+            self._pending = name  # of several, the first that is no compiler's own
 
     def local_label(self, number: str) -> None:
         """Define a numeric label here; ``1b`` and ``1f`` look back and forward for ``1:``."""

@@ -18,11 +18,12 @@ from typing import Final
 from anybpf.isa import opcodes as op
 from anybpf.isa.codec import problem
 from anybpf.isa.instruction import Instruction, SourceLine
-from anybpf.isa.listing.names import HelperName, Names, signature
+from anybpf.isa.listing.names import Names, signature
 from anybpf.isa.listing.syntax import instruction_text
 
 _COMMENT_COLUMN: Final = 44
 _LEAST_SLOT_WIDTH: Final = 4
+_TEMPORARY: Final = ".L"  # how compilers begin labels that are nobody's business
 
 
 def lines(
@@ -47,6 +48,7 @@ def lines(
     """
     out: list[str] = []
     labels = label_names(instructions, first_slot)
+    functions = _function_slots(instructions, first_slot)
     size = 0
     for insn in instructions:
         size += insn.slots
@@ -57,7 +59,7 @@ def lines(
         meta = insn.meta
         label = labels.get(slot)
         if label is not None:
-            if meta is not None and meta.symbol:
+            if slot in functions:
                 if out:
                     out.append("")
                 line = None
@@ -96,6 +98,9 @@ def label_names(instructions: list[Instruction], first_slot: int = 0) -> dict[in
         if target >= 0:
             targets.add(target)
         slot += insn.slots
+    for slot in [each for each in symbols if each not in targets]:
+        if symbols[slot].startswith(_TEMPORARY):
+            del symbols[slot]
     count = 0
     for target in sorted(targets):
         if target in starts and target not in symbols:
@@ -104,6 +109,21 @@ def label_names(instructions: list[Instruction], first_slot: int = 0) -> dict[in
                 count += 1
             symbols[target] = f"l{count}"
     return symbols
+
+
+def _function_slots(instructions: list[Instruction], first_slot: int) -> set[int]:
+    """Where functions begin: at the start, where BTF says so, and what is called."""
+    slots = {first_slot}
+    slot = first_slot
+    for insn in instructions:
+        meta = insn.meta
+        if meta is not None and meta.function is not None:
+            slots.add(slot)
+        opcode: int = insn.opcode
+        if opcode in (op.CALL_IMM, op.LD_IMM64):
+            slots.add(leads_to(insn, slot))
+        slot += insn.slots
+    return slots
 
 
 def leads_to(insn: Instruction, slot: int) -> int:
@@ -134,15 +154,15 @@ def _target_and_comment(
             helper = names.helper(int(insn.imm)) if names is not None else None
             if helper is None:
                 return insn.reference, ""
-            return helper.name, _helper_comment(helper)
+            return helper.name, signature(helper)
         if insn.is_local_call:
             # Alone, a function's calls are named; in a whole program they also lead there.
             return insn.reference or labels.get(leads_to(insn, slot), ""), ""
         if insn.is_btf_call:
             return "", insn.reference if insn.imm or insn.offset else ""
         if insn.is_jump:
-            return labels.get(leads_to(insn, slot), ""), _complaint(insn)
-        return "", _complaint(insn)
+            return labels.get(leads_to(insn, slot), ""), problem(insn)
+        return "", problem(insn)
     if opcode == op.LD_IMM64:
         if insn.is_function_load:
             return insn.reference or labels.get(leads_to(insn, slot), ""), ""
@@ -152,15 +172,7 @@ def _target_and_comment(
                 comment = insn.map_name + (f", {comment}" if comment else "")
             return "", comment
         return "", insn.reference if insn.src else ""
-    return "", _complaint(insn)
-
-
-def _complaint(insn: Instruction) -> str:
-    return problem(insn)
-
-
-def _helper_comment(helper: HelperName) -> str:
-    return signature(helper)
+    return "", problem(insn)
 
 
 def _differs(line: SourceLine, last: SourceLine | None) -> bool:

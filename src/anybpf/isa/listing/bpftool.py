@@ -204,7 +204,7 @@ def _wide_value(insn: Instruction) -> str:
     if src == op.PSEUDO_FUNCTION:
         return f"subprog[{low - ((low & 0x80000000) << 1):+d}]"
     if not insn.is_map_load:
-        return f"{insn.imm & 0xFFFFFFFFFFFFFFFF:#x}"
+        return f"{int(insn.imm) & 0xFFFFFFFFFFFFFFFF:#x}"
     by_index = src in (op.PSEUDO_MAP_INDEX, op.PSEUDO_MAP_INDEX_VALUE)
     if insn.map_name:
         which = f"name:{insn.map_name}"
