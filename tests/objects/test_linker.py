@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import subprocess
+import time
 from collections import Counter
 from pathlib import Path
 from struct import Struct
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from anybpf import toolchain
-from anybpf.btf import BTF, BTFExt, DataSection, Var
+from anybpf.btf import BTF, BTFBuilder, BTFExt, DataSection, Var
 from anybpf.btf import types as t
 from anybpf.errors import CompilerError, LinkError, ObjectError
 from anybpf.isa import Instruction
@@ -521,6 +522,29 @@ def test_alignment_cannot_blow_up_the_result() -> None:
         writer.add_symbol(f"s{number}", index)
     with pytest.raises(ObjectError, match="bytes of nothing"):
         link([writer.encode()])
+
+
+def test_one_object_has_one_licence() -> None:
+    writer = ElfWriter()
+    for _ in range(2):
+        writer.add_section("license", b"GPL\0", flags=3)
+    with pytest.raises(ObjectError, match="a second section license"):
+        link([writer.encode()])
+
+
+def test_tables_that_all_speak_of_one_section_take_no_long_time() -> None:
+    builder = BTFBuilder()
+    variable = builder.add(Var("x", builder.add(t.Int("int", 4))))
+    writer = ElfWriter()
+    data = writer.add_section(".data", bytes(4), flags=3, align=4)
+    for number in range(10_000):
+        builder.add(DataSection(".data", 4, [t.SectionVar(variable, 0, 4)]))
+        writer.add_symbol(f"s{number}", data, 0, 4, elf.STB_LOCAL, elf.STT_OBJECT)
+    writer.add_section(".BTF", builder.encode())
+    began = time.monotonic()
+    image = ElfFile(link([writer.encode()]))
+    assert time.monotonic() - began < 20  # a tenth of a second; minutes if each looked at each
+    assert len([f for f in btf_of(image).types() if isinstance(f, DataSection)]) == 1
 
 
 def corpus_objects(shared: Path) -> list[Path]:

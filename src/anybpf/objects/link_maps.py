@@ -10,7 +10,6 @@ from struct import Struct
 from typing import Final
 
 from anybpf.errors import LinkError
-from anybpf.objects import elf
 from anybpf.objects.elf import Section
 from anybpf.objects.link_types import Input
 
@@ -59,9 +58,8 @@ def check_legacy_maps(inputs: list[Input]) -> None:
 
 def _places(entry: Input, section: Section) -> list[int]:
     places: set[int] = set()
-    for symbol in entry.elf.symbols:
-        if symbol.section_index == section.index and symbol.kind != elf.STT_SECTION:
-            places.add(symbol.value)
+    for symbol in entry.symbols_in(section.index).values():
+        places.add(symbol.value)
     return sorted(places)
 
 

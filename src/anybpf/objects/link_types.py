@@ -58,8 +58,8 @@ class Input:
     """An object to be linked, and where its parts have gone."""
 
     __slots__ = (
-        "_named_types", "btf", "elf", "ext", "file", "ids", "number", "repeats", "shifts",
-        "targets",
+        "_named_sections", "_named_types", "_symbols_in", "btf", "elf", "ext", "file", "ids",
+        "number", "repeats", "shifts", "targets",
     )  # fmt: skip
 
     def __init__(self, found: ElfFile, number: int) -> None:
@@ -75,6 +75,8 @@ class Input:
         self.repeats: set[int] = set()
         self.ids: list[int] = []  # per type its number among the merged ones
         self._named_types: dict[str, int] | None = None
+        self._named_sections: dict[str, int] | None = None
+        self._symbols_in: dict[int, dict[str, Symbol]] | None = None
 
     def type_of(self, name: str) -> int:
         """The id of the function or variable that others see by that name, 0 for none."""
@@ -92,11 +94,27 @@ class Input:
         return known.get(name, 0)
 
     def section_named(self, name: str) -> int:
-        """The index of the section of that name that takes part in the link, 0 for none."""
-        for section in self.elf.sections:
-            if section.name == name and self.targets[section.index] >= 0:
-                return section.index
-        return 0
+        """The index of the first section of that name that takes part in the link, 0 for none."""
+        known = self._named_sections
+        if known is None:
+            known = {}
+            for section in self.elf.sections:
+                if self.targets[section.index] >= 0:
+                    known.setdefault(section.name, section.index)
+            self._named_sections = known
+        return known.get(name, 0)
+
+    def symbols_in(self, section_index: int) -> dict[str, Symbol]:
+        """What lies in a section, by name; symbols of the section itself are none."""
+        known = self._symbols_in
+        if known is None:
+            known = {}
+            for symbol in self.elf.symbols:
+                if symbol.kind != elf.STT_SECTION:
+                    known.setdefault(symbol.section_index, {})[symbol.name] = symbol
+            self._symbols_in = known
+        found = known.get(section_index)
+        return {} if found is None else found
 
 
 class Global:
@@ -231,11 +249,7 @@ class TypeMerger:
         index = entry.section_named(section.name)
         if index in entry.repeats:
             return
-        symbols: dict[str, Symbol] = {}
-        if index:
-            for symbol in entry.elf.symbols:
-                if symbol.section_index == index:
-                    symbols[symbol.name] = symbol
+        symbols = entry.symbols_in(index)
         for variable in section.vars:
             found = self._types(entry).type(variable.type_id)
             number = remap(entry.ids, [variable.type_id])[0]

@@ -104,7 +104,7 @@ class _Linker:
     """The work on one set of objects; each step below is one pass over all of them."""
 
     __slots__ = (
-        "_big_endian", "_gaps", "_globals", "_inputs", "_numbers", "_out_globals",
+        "_big_endian", "_gaps", "_globals", "_inputs", "_matches", "_numbers", "_out_globals",
         "_section_symbols", "_sections", "_symbols",
     )  # fmt: skip
 
@@ -119,6 +119,7 @@ class _Linker:
         # Per input, the symbol of the result that each of its symbols became, -1 for none.
         self._numbers: list[list[int]] = []
         self._gaps: int = 0
+        self._matches: dict[tuple[int, int], TypeMatch] = {}  # by the objects compared
 
     def run(self) -> bytes:
         for entry in self._inputs:
@@ -155,6 +156,8 @@ class _Linker:
                 joined = Joined(section, len(self._sections) + 1, entry.file)
                 self._sections[section.name] = joined
             elif section.name in DEFINED_ONCE:
+                if joined.index in entry.targets:
+                    raise entry.elf.error_in(section, f"this is a second section {section.name}")
                 _check_same(entry, section, joined)
                 entry.targets[section.index] = joined.index
                 entry.repeats.add(section.index)
@@ -300,10 +303,15 @@ class _Linker:
         theirs = known.entry.type_of(symbol.name)
         if entry.btf is None or known.entry.btf is None or not mine or not theirs:
             return
-        match = TypeMatch(entry.btf, mine, known.entry.btf, theirs)
-        if match.problem:
+        pair = (entry.number, known.entry.number)
+        match = self._matches.get(pair)
+        if match is None:
+            match = TypeMatch(entry.btf, known.entry.btf)
+            self._matches[pair] = match
+        problem = match.problem(mine, theirs)
+        if problem:
             raise LinkError(
-                f"{symbol.name} has another type than in {known.file}: {match.problem}",
+                f"{symbol.name} has another type than in {known.file}: {problem}",
                 file=entry.file,
             )
 

@@ -13,27 +13,39 @@ from anybpf.btf import BTF
 from anybpf.btf import types as t
 from anybpf.btf.layout import resolve
 
-# Pairs of types looked at before damaged type information is given up on.
-_MAX_PAIRS: Final = 1 << 16
+# Types and fields looked at before two objects' type information is given up on. Those of a whole
+# kernel would take a tenth.
+_MAX_STEPS: Final = 1 << 22
 
 
 class TypeMatch:
-    """Compares types of two `BTF`s; :attr:`problem` says how they differ, '' if they do not."""
+    """Compares types of two `BTF`s, remembering what was found to be alike."""
 
-    __slots__ = ("_left", "_right", "_seen", "_waiting", "problem")
+    __slots__ = ("_left", "_right", "_seen", "_steps", "_waiting")
 
-    def __init__(self, left: BTF, left_id: int, right: BTF, right_id: int) -> None:
+    def __init__(self, left: BTF, right: BTF) -> None:
         self._left: BTF = left
         self._right: BTF = right
         self._seen: set[tuple[int, int]] = set()
         self._waiting: list[tuple[int, int]] = []
-        self.problem: str = ""
+        self._steps: int = 0
+
+    def problem(self, left_id: int, right_id: int) -> str:
+        """How two types differ, '' if they do not.
+
+        Types that refer to each other in circles are alike if nothing tells them apart; so after
+        a difference was found, what has been compared says no more, and this is of no more use.
+        """
         self._add(left_id, right_id)
-        while self._waiting and not self.problem:
+        while self._waiting:
             one, other = self._waiting.pop()
-            self.problem = self._compare(resolve(left, one), resolve(right, other))
-            if len(self._seen) > _MAX_PAIRS:
-                self.problem = "the types are too entangled to be compared"
+            found = self._compare(resolve(self._left, one), resolve(self._right, other))
+            if found:
+                return found
+            self._steps += 1
+            if self._steps > _MAX_STEPS:
+                return "the types are too entangled to be compared"
+        return ""
 
     def _add(self, left_id: int, right_id: int) -> None:
         pair = (left_id, right_id)
@@ -45,6 +57,7 @@ class TypeMatch:
         if isinstance(one, t.Forward) or isinstance(other, t.Forward):
             return _compare_forward(one, other)
         if isinstance(one, t.Enum) and isinstance(other, t.Enum):
+            self._steps += len(one.values)
             return _compare_enums(one, other)
         if one.kind != other.kind:
             return f"{_say(one)} here, {_say(other)} there"
@@ -79,6 +92,7 @@ class TypeMatch:
                 f"{what} has {one.size} bytes in {len(one.members)} fields here, "
                 f"{other.size} in {len(other.members)} there"
             )
+        self._steps += len(one.members)
         for mine, theirs in zip(one.members, other.members, strict=True):
             if mine.name != theirs.name or mine.bit_offset != theirs.bit_offset:
                 return f"field {mine.name} of {what} is {theirs.name} or elsewhere there"
@@ -90,6 +104,7 @@ class TypeMatch:
     def _compare_functions(self, one: t.FunctionProto, other: t.FunctionProto) -> str:
         if len(one.params) != len(other.params):
             return f"{len(one.params)} parameters here, {len(other.params)} there"
+        self._steps += len(one.params)
         self._add(one.return_id, other.return_id)
         for mine, theirs in zip(one.params, other.params, strict=True):
             self._add(mine.type_id, theirs.type_id)
