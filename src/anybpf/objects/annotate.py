@@ -57,11 +57,9 @@ def _code_of(
 
 def _instruction(obj: ObjectFile, code: Code, offset: int, what: str) -> Instruction:
     """The instruction that begins so many bytes into a section."""
-    slot = offset // SLOT
-    if offset % SLOT == 0 and slot < len(code.index_of):
-        index = code.index_of[slot]
-        if index >= 0:
-            return code.instructions[index]
+    index = -1 if offset % SLOT else code.index(offset // SLOT)
+    if index >= 0:
+        return code.instructions[index]
     raise obj.error(
         code.section,
         f".BTF.ext has a {what} record for byte {offset:#x}, where no instruction begins",
@@ -99,17 +97,11 @@ class _Lines:
         self._files: dict[int, str] = {}
 
     def attach(self, obj: ObjectFile, code: Code, table: InfoSection) -> None:
-        index_of = code.index_of
-        instructions = code.instructions
         known = self._known
-        slots = len(index_of)
         last: Instruction | None = None
         for row in table.rows():
             offset: int = row[0]
-            slot = offset >> 3
-            if offset & 7 or slot >= slots or index_of[slot] < 0:
-                _instruction(obj, code, offset, "line")
-            insn = instructions[index_of[slot]]
+            insn = _instruction(obj, code, offset, "line")
             # File, text, line and column in one number: all three words have 32 bits.
             key: int = (row[1] << 64) | (row[2] << 32) | row[3]
             line = known.get(key)

@@ -63,7 +63,7 @@ STV_DEFAULT: Final = 0
 STV_INTERNAL: Final = 1
 STV_HIDDEN: Final = 2
 
-# Names may share tails, so a small table can spell many long ones. Honest tables stay far below.
+# Names may share tails, so a small table can spell many long ones. Honest files stay far below.
 _NAMES_FACTOR: Final = 4
 _NAMES_ALLOWANCE: Final = 0x10000
 
@@ -180,7 +180,7 @@ class ElfFile:
     """
 
     __slots__ = (
-        "_headers", "_names", "_names_left", "_relocated_by", "_symbols", "big_endian", "data",
+        "_headers", "_names_left", "_relocated_by", "_symbols", "big_endian", "data",
         "file", "flags", "machine", "sections", "type",
     )  # fmt: skip
 
@@ -190,8 +190,7 @@ class ElfFile:
         self.sections: list[Section] = []
         self._headers: int = 0  # where the section table begins
         self._symbols: list[Symbol] | None = None
-        # Per string table: the names read so far by offset, and bytes of names still allowed.
-        self._names: dict[int, dict[int, str]] = {}
+        # Per string table: the bytes of names that may still be read.
         self._names_left: dict[int, int] = {}
         self._relocated_by: dict[int, list[Section]] = {}
 
@@ -330,14 +329,6 @@ class ElfFile:
         ``user`` is the byte that refers to it, in ``user_section`` or in the section table.
         Bytes that are no UTF-8 come out as backslash escapes.
         """
-        known = self._names.get(table.index)
-        if known is None:
-            known = {}
-            self._names[table.index] = known
-            self._names_left[table.index] = _NAMES_ALLOWANCE + _NAMES_FACTOR * len(table.data)
-        found = known.get(offset)
-        if found is not None:
-            return found
         if offset == 0 and not len(table.data):
             return ""
         if offset >= len(table.data):
@@ -352,7 +343,9 @@ class ElfFile:
             raise self.error(
                 "a name runs over the end of the string table", table.offset + offset, table.name
             )
-        left = self._names_left[table.index] - len(raw)
+        known = self._names_left.get(table.index)
+        left = _NAMES_ALLOWANCE + _NAMES_FACTOR * len(table.data) if known is None else known
+        left -= len(raw)
         if left < 0:
             raise self.error(
                 "the names that begin inside this string table are many times longer than the "
@@ -361,9 +354,7 @@ class ElfFile:
                 user_section,
             )
         self._names_left[table.index] = left
-        text = raw.decode("utf-8", "backslashreplace")
-        known[offset] = text
-        return text
+        return raw.decode("utf-8", "backslashreplace")
 
     @property
     def symbols(self) -> list[Symbol]:

@@ -7,6 +7,7 @@ is meant. Which functions are programs is decided in `programs`.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Final
 
 from anybpf.errors import DecodeError, LinkError, ObjectError
@@ -26,24 +27,36 @@ R_BPF_NONE: Final = 0
 class Code:
     """A code section on its way to functions.
 
-    ``index_of`` gives for each slot the number of the instruction that begins there, -1 in the
-    middle of a 16-byte load. ``starts`` holds the symbol of each place where a function begins,
-    none where only a call says so; ``aliases`` holds further names of such a place. ``relocated``
-    are the slots that a relocation points to.
+    ``wide`` are the slots of 16-byte loads, ascending. ``starts`` holds the symbol of each place
+    where a function begins, none where only a call says so; ``aliases`` holds further names of
+    such a place. ``relocated`` are the slots that a relocation points to. ``untyped``: what the
+    section begins with has no symbol that says it is a function.
     """
 
     __slots__ = (
-        "aliases", "index_of", "instructions", "relocated", "relocations", "section", "starts",
+        "aliases", "instructions", "relocated", "relocations", "section", "slots", "starts",
+        "untyped", "wide",
     )  # fmt: skip
 
     def __init__(self, section: Section) -> None:
         self.section: Section = section
         self.instructions: list[Instruction] = []
-        self.index_of: list[int] = []
+        self.slots: int = section.size // SLOT
+        self.wide: list[int] = []
+        self.untyped: bool = False
         self.relocations: list[Relocation] = []
         self.relocated: set[int] = set()
         self.starts: dict[int, Symbol | None] = {}
         self.aliases: dict[int, list[str]] = {}
+
+    def index(self, slot: int) -> int:
+        """The number of the instruction that begins at a slot, -1 if none does."""
+        if slot < 0 or slot >= self.slots:
+            return -1
+        before = bisect_left(self.wide, slot)
+        if before and self.wide[before - 1] == slot - 1:
+            return -1
+        return slot - before
 
 
 def read_functions(obj: ObjectFile) -> list[Code]:
@@ -59,6 +72,9 @@ def read_functions(obj: ObjectFile) -> list[Code]:
         _starts_by_calls(obj, code)
     _cut(obj, codes)
     for code in codes.values():
+        first = code.starts[0]
+        code.untyped = first is None or first.kind != e.STT_FUNC
+        code.starts = {}
         _refer(obj, code)
     return list(codes.values())
 
@@ -73,15 +89,16 @@ def _decode(obj: ObjectFile, section: Section) -> Code:
         raise obj.error(
             section, f"slot {error.slot}: {error.message}", error.slot * SLOT
         ) from error
-    index_of = code.index_of
-    for index, insn in enumerate(code.instructions):
-        index_of.append(index)
+    slot = 0
+    for insn in code.instructions:
         if insn.opcode == op.LD_IMM64:
-            index_of.append(-1)
+            code.wide.append(slot)
+            slot += 1
+        slot += 1
     for relocation in obj.elf.relocations(section.index):
         if relocation.type == R_BPF_NONE:
             continue
-        if relocation.offset % SLOT or index_of[relocation.offset // SLOT] < 0:
+        if relocation.offset % SLOT or code.index(relocation.offset // SLOT) < 0:
             raise obj.error(
                 section, "a relocation into the middle of an instruction", relocation.offset
             )
@@ -120,8 +137,7 @@ def _starts_by_symbols(obj: ObjectFile, code: Code) -> None:
 
 def _start(obj: ObjectFile, code: Code, offset: int, symbol: Symbol | None) -> None:
     if offset not in code.starts:
-        slot = offset // SLOT
-        if offset % SLOT or not 0 <= slot < len(code.index_of) or code.index_of[slot] < 0:
+        if offset % SLOT or code.index(offset // SLOT) < 0:
             name = "a function" if symbol is None else f"function {symbol.name}"
             raise obj.error(
                 code.section,
@@ -150,7 +166,7 @@ def _starts_by_relocations(obj: ObjectFile, code: Code, codes: dict[int, Code]) 
         target = codes.get(symbol.section_index)
         if target is None:
             continue
-        insn = code.instructions[code.index_of[relocation.offset // SLOT]]
+        insn = code.instructions[code.index(relocation.offset // SLOT)]
         offset = _code_target(insn, symbol, relocation)
         if offset in target.starts:
             continue
@@ -188,11 +204,11 @@ def _starts_by_calls(obj: ObjectFile, code: Code) -> None:
             if (insn.is_local_call or insn.is_function_load) and slot not in code.relocated:
                 target = slot + 1 + _low_signed(insn)
                 if target * SLOT not in code.starts:
-                    if not 0 <= target < len(code.index_of):
+                    if not 0 <= target < code.slots:
                         raise obj.error(
                             code.section,
                             f"slot {slot} calls slot {target}, the section has slots 0 to "
-                            f"{len(code.index_of) - 1}",
+                            f"{code.slots - 1}",
                             slot * SLOT,
                         )
                     _start(obj, code, target * SLOT, None)
@@ -240,16 +256,19 @@ def _cut(obj: ObjectFile, codes: dict[int, Code]) -> None:
                     start.offset,
                 )
             end = start.offset + named.size
-        if end % SLOT or (end < section.size and code.index_of[end // SLOT] < 0):
+        if end % SLOT or (end < section.size and code.index(end // SLOT) < 0):
             raise obj.error(
                 section,
                 f"function {start.key} would end at byte {end:#x} of the section, in the middle "
                 "of an instruction",
                 end,
             )
-        first = code.index_of[start.offset // SLOT]
-        last = code.index_of[end // SLOT] if end < section.size else len(code.instructions)
-        function = Function(start.key, section.name, start.offset, code.instructions[first:last])
+        instructions = code.instructions
+        if start.offset or end < section.size:
+            first = code.index(start.offset // SLOT)
+            last = code.index(end // SLOT) if end < section.size else len(instructions)
+            instructions = instructions[first:last]
+        function = Function(start.key, section.name, start.offset, instructions)
         if named is not None:
             function.symbol = named.name
             function.is_global = named.binding != e.STB_LOCAL
@@ -284,7 +303,7 @@ def _refer(obj: ObjectFile, code: Code) -> None:
     """Annotate each instruction that refers to something, and note who calls whom."""
     functions = obj.functions_at.get(code.section.index, {})
     for relocation in code.relocations:
-        index = code.index_of[relocation.offset // SLOT]
+        index = code.index(relocation.offset // SLOT)
         _relocate(obj, code, relocation, code.instructions[index])
     for function in functions.values():
         slot = function.offset // SLOT

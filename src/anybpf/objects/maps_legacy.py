@@ -1,7 +1,7 @@
 """Map definitions of the time before BTF: structs of numbers in `maps` and `maps/<name>` sections.
 
-Loaders agreed on the first four fields and on little after them; which struct a file has follows
-from its size, the platform, and where two structs are of one size, from the values. Definitions
+Loaders agreed on the first four fields and on little after them. Which struct a file has follows
+from the platform, its size, and where two structs are of one size, from the values. Definitions
 in `.maps` are the business of `maps_btf`.
 """
 
@@ -22,8 +22,6 @@ MIN_SIZE: Final = 16
 SAMPLES: Final = ("flags", "inner_index", "numa_node")
 # iproute2, include/bpf_elf.h: struct bpf_elf_map; its first form ends with pinning.
 IPROUTE2: Final = ("flags", "id", "pinning", "inner_id", "inner_slot")
-# eBPF for Windows, include/ebpf_structs.h: ebpf_map_definition_in_file_t.
-WINDOWS: Final = ("inner_index", "pinning", "id", "inner_id")
 # iovisor/gobpf, struct bpf_map_def: pinning and a namespace of 256 bytes.
 GOBPF: Final = ("flags", "pinning")
 _GOBPF_SIZE: Final = 280
@@ -140,8 +138,8 @@ def _type_name(obj: ObjectFile, number: int) -> str:
 
 def _layout(obj: ObjectFile, found: list[Definition], size: int) -> tuple[str, ...]:
     """The names of the fields from the fifth on."""
-    if obj.platform.name == "windows":
-        return WINDOWS
+    if obj.platform.legacy_map_fields:
+        return tuple(obj.platform.legacy_map_fields)
     if size == _GOBPF_SIZE:
         return GOBPF
     if size > 28:

@@ -6,7 +6,6 @@ up in the platform's table, says the rest.
 
 from __future__ import annotations
 
-from anybpf.objects import elf as e
 from anybpf.objects.functions import Code
 from anybpf.objects.sections import ObjectFile, is_subprogram_section
 from anybpf.objects.specs import Function, ProgramSpec
@@ -15,42 +14,30 @@ from anybpf.platforms import SectionMatch
 
 def read_programs(obj: ObjectFile, codes: list[Code]) -> None:
     """Put all programs into the spec, in file order."""
-    found: list[tuple[Code, Function]] = []
     for code in codes:
         if not is_subprogram_section(code.section.name):
-            found += [(code, function) for function in _entries(obj, code)]
-    if not found:
-        # An object without any section of programs: what nobody calls is one (libbpf accepts a
-        # lone function in .text as a program too).
-        called: set[str] = set()
+            _add_entries(obj, code, frozenset())
+    if obj.spec.programs:
+        return
+    # An object without any section of programs: what nobody calls is one (libbpf accepts a lone
+    # function in .text as a program too).
+    called: set[str] = set()
+    if len(obj.spec.functions) > 1:
         for function in obj.spec.functions.values():
             called.update(function.calls)
-        for code in codes:
-            for function in _entries(obj, code):
-                if function.name not in called or len(obj.spec.functions) == 1:
-                    found.append((code, function))
-    matches: dict[int, SectionMatch] = {}
-    for code, function in found:
-        match = matches.get(code.section.index)
-        if match is None:
-            match = obj.platform.section(code.section.name)
-            matches[code.section.index] = match
-        _add(obj, code.section.name, function, match)
+    for code in codes:
+        _add_entries(obj, code, frozenset(called))
 
 
-def _entries(obj: ObjectFile, code: Code) -> list[Function]:
-    """The functions of a section that can be entered from outside."""
-    section = code.section
-    functions = obj.functions_at.get(section.index, {})
-    out: list[Function] = []
-    for offset, function in functions.items():
+def _add_entries(obj: ObjectFile, code: Code, called: frozenset[str]) -> None:
+    """Add the functions of a section that can be entered from outside and are not ``called``."""
+    match: SectionMatch = obj.platform.section(code.section.name)
+    for offset, function in obj.functions_at.get(code.section.index, {}).items():
         # Without a typed symbol, what the section begins with is its program: old compilers did
         # not give types to static functions, and tools strip symbols.
-        symbol = code.starts[offset]
-        typed = symbol is not None and symbol.kind == e.STT_FUNC
-        if function.is_global or (offset == 0 and not typed):
-            out.append(function)
-    return out
+        entered = function.is_global or (offset == 0 and code.untyped)
+        if entered and function.name not in called:
+            _add(obj, code.section.name, function, match)
 
 
 def _add(obj: ObjectFile, name: str, function: Function, match: SectionMatch) -> None:
