@@ -18,8 +18,11 @@ BUILT_FROM := pyproject.toml setup.py build_backend/backend.py $(wildcard src/co
 
 .PHONY: demo test lint types compiled pure bench fuzz clean
 
-demo: .venv/built
-	@$(BIN)/anybpf cc examples/droppacket/droppacket.c -o build/droppacket.o
+# The demonstration runs the rooms as Python unless they are compiled already: it should be there
+# within a minute.
+demo: $(or $(wildcard .venv/built),.venv/pure)
+	@mkdir -p build
+	$(BIN)/anybpf cc examples/droppacket/droppacket.c -o build/droppacket.o
 	$(BIN)/anybpf obj show build/droppacket.o
 	$(BIN)/anybpf obj disasm build/droppacket.o
 
@@ -46,6 +49,10 @@ fuzz: .venv/built
 
 .venv/made:
 	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/pure: .venv/made
+	ANYBPF_PURE=1 $(BIN)/pip install --quiet --editable '.$(if $(findstring compile,$(EXTRAS)),[compile])'
 	touch $@
 
 .venv/built: .venv/made $(BUILT_FROM)
