@@ -6,7 +6,7 @@
 #
 # Needs Python 3.11 or newer and make. Each target makes .venv and installs what it needs there.
 
-PYTHON := $(or $(shell command -v python3.11),$(shell command -v python3))
+PYTHON := $(or $(shell command -v python3.11 2>/dev/null),$(shell command -v python3 2>/dev/null))
 BIN := .venv/bin
 SECONDS ?= 600
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
