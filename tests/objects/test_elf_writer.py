@@ -100,6 +100,15 @@ def test_what_cannot_be_written_is_an_error() -> None:
         writer.encode()
 
 
+def test_too_many_sections_are_an_error() -> None:
+    writer = ElfWriter()
+    symbol = writer.add_symbol("a", 1)
+    for _ in range(40_000):
+        writer.add_relocation(writer.add_section("x", bytes(8)), 0, symbol, R_BPF_64_64)
+    with pytest.raises(ObjectError, match="this has 80000"):
+        writer.encode()
+
+
 def test_equal_calls_give_equal_bytes() -> None:
     def make() -> bytes:
         programs = [("one", "xdp", [mov(1), leave()])]

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import random
 import shutil
 import subprocess
-import time
-from collections import Counter
 from pathlib import Path
 from struct import Struct
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from anybpf import toolchain
-from anybpf.btf import BTF, BTFBuilder, BTFExt, DataSection, Var
+from anybpf.btf import BTFExt, DataSection, Var
 from anybpf.btf import types as t
 from anybpf.errors import CompilerError, LinkError, ObjectError
 from anybpf.isa import Instruction
@@ -24,13 +19,21 @@ from anybpf.objects.elf import ElfFile
 from anybpf.objects.elf_writer import ElfWriter, object_from_instructions
 from anybpf.objects.linker import link
 from tests.conftest import ROOT
+from tests.objects.linking import (
+    HEAD,
+    STATICS,
+    Bench,
+    View,
+    assert_like_libbpf,
+    btf_of,
+    corpus_objects,
+    records,
+    symbols,
+    where,
+)
 
 LIBRARY = ROOT / "examples" / "library"
 CORE = ROOT / "tests" / "toolchain" / "sources" / "core.c"
-HEAD = """
-#include <linux/bpf.h>
-#include <bpf/bpf_helpers.h>
-"""
 
 
 @pytest.fixture(scope="module")
@@ -41,125 +44,9 @@ def compiler() -> toolchain.Compiler:
         pytest.skip(str(error))
 
 
-class Bench:
-    """Compiles small sources in a folder of its own."""
-
-    def __init__(self, folder: Path, compiler: toolchain.Compiler) -> None:
-        self.folder = folder
-        self.compiler = compiler
-
-    def c(self, name: str, text: str) -> Path:
-        source = self.folder / f"{name}.c"
-        source.write_text(HEAD + text)
-        return self.file(source)
-
-    def file(self, source: Path, big_endian: bool = False) -> Path:
-        output = self.folder / f"{source.stem}.o"
-        toolchain.compile(source, output, compiler=self.compiler, big_endian=big_endian)
-        return output
-
-
 @pytest.fixture
 def bench(tmp_path: Path, compiler: toolchain.Compiler) -> Bench:
     return Bench(tmp_path, compiler)
-
-
-def btf_of(image: ElfFile) -> BTF:
-    section = image.section(".BTF")
-    assert section is not None
-    return BTF.parse(section.data)
-
-
-def symbols(image: ElfFile) -> dict[str, elf.Symbol]:
-    return {symbol.name: symbol for symbol in image.symbols if symbol.kind != elf.STT_SECTION}
-
-
-class View:
-    """What matters of an object, in a form that can be compared."""
-
-    def __init__(self, data: bytes) -> None:
-        image = ElfFile(data)
-        self.sections = {
-            s.name: (s.type, s.flags, s.size, bytes(s.data))
-            for s in image.sections
-            if s.name and not s.name.startswith((".rel", ".symtab", ".strtab", ".BTF"))
-        }
-        self.symbols = Counter(
-            (s.name, s.value, s.size, s.binding, s.kind, s.visibility, where(image, s))
-            for s in image.symbols
-            if s.kind != elf.STT_SECTION
-        )
-        self.relocations = sorted(
-            (section.name, r.offset, r.type, named(image, image.symbols[r.symbol_index]))
-            for section in image.sections
-            for r in image.relocations(section.index)
-        )
-        types = image.section(".BTF")
-        self.types = 0
-        self.places: dict[str, list[tuple[str, int, int]]] = {}
-        self.records: list[object] = []
-        if types is not None:
-            btf = BTF.parse(types.data)
-            self.types = len(btf)
-            for found in btf.types():
-                if isinstance(found, DataSection):
-                    self.places[found.name] = sorted(
-                        (btf.type(v.type_id).name, v.offset, v.size) for v in found.vars
-                    )
-            ext = image.section(".BTF.ext")
-            if ext is not None:
-                self.records = records(btf, BTFExt.parse(ext.data))
-
-
-def where(image: ElfFile, symbol: elf.Symbol) -> str | int:
-    index = symbol.section_index
-    return image.sections[index].name if index < elf.SHN_LORESERVE else index
-
-
-def named(image: ElfFile, symbol: elf.Symbol) -> str | int:
-    return where(image, symbol) if symbol.kind == elf.STT_SECTION else symbol.name
-
-
-def records(btf: BTF, ext: BTFExt) -> list[object]:
-    """Every record with names in place of ids and string offsets."""
-    out: list[object] = []
-    for info in ext.func_info:
-        name = btf.string(info.name_offset)
-        out += [("func", name, row[0], btf.type(row[1]).name) for row in info.rows()]
-    for info in ext.line_info:
-        name = btf.string(info.name_offset)
-        out += [
-            ("line", name, row[0], btf.string(row[1]), btf.string(row[2]), row[3])
-            for row in info.rows()
-        ]
-    for info in ext.core_relo:
-        name = btf.string(info.name_offset)
-        out += [
-            ("core", name, row[0], btf.type(row[1]).name, btf.string(row[2]), row[3])
-            for row in info.rows()
-        ]
-    return sorted(out, key=str)
-
-
-def by_libbpf(*objects: Path) -> View:
-    """The same link by `bpftool gen object`."""
-    bpftool = shutil.which("bpftool")
-    if bpftool is None:
-        pytest.skip("bpftool is not on this machine")
-    output = objects[0].parent / "by_libbpf.o"
-    command = [bpftool, "gen", "object", str(output), *map(str, objects)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return View(output.read_bytes())
-
-
-def assert_like_libbpf(*objects: Path) -> None:
-    mine, theirs = View(link(objects)), by_libbpf(*objects)
-    assert mine.sections == theirs.sections
-    assert mine.symbols == theirs.symbols
-    assert mine.relocations == theirs.relocations
-    assert mine.places == theirs.places
-    assert mine.records == theirs.records
 
 
 def test_a_library_and_a_program(bench: Bench) -> None:
@@ -197,26 +84,6 @@ def test_linked_objects_can_be_linked_again(bench: Bench) -> None:
 def test_the_result_is_the_same_each_time(bench: Bench) -> None:
     objects = [bench.file(LIBRARY / name) for name in ("counter.c", "protocols.c")]
     assert link(objects) == link([path.read_bytes() for path in objects])
-
-
-STATICS = """
-static int hidden_{n} = {v};
-static volatile int same = {v};
-static __noinline int twice(int x) {{ return 2 * x + same + {v}; }}
-static long each(void *map, void *key, void *value, void *ctx) {{ return same + {v}; }}
-struct {{
-	__uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1);
-	__type(key, int); __type(value, long);
-}} map_{n} SEC(".maps");
-SEC("tc") int prog_{n}(struct __sk_buff *skb)
-{{
-	bpf_for_each_map_elem(&map_{n}, each, (void *)0, 0);
-	bpf_printk("{n} %d", same);
-	return twice(skb->len) + same + hidden_{n};
-}}
-SEC("xdp") int other_{n}(struct xdp_md *ctx) {{ return twice(ctx->data) + {v}; }}
-char LICENSE[] SEC("license") = "GPL";
-"""
 
 
 def test_static_names_stay_apart(bench: Bench) -> None:
@@ -515,42 +382,6 @@ def test_code_and_data_of_one_name() -> None:
         link([one.encode(), two.encode()])
 
 
-def test_alignment_cannot_blow_up_the_result() -> None:
-    writer = ElfWriter()
-    for number in range(600):
-        index = writer.add_section(".data", b"x", flags=3, align=4096)
-        writer.add_symbol(f"s{number}", index)
-    with pytest.raises(ObjectError, match="bytes of nothing"):
-        link([writer.encode()])
-
-
-def test_one_object_has_one_licence() -> None:
-    writer = ElfWriter()
-    for _ in range(2):
-        writer.add_section("license", b"GPL\0", flags=3)
-    with pytest.raises(ObjectError, match="a second section license"):
-        link([writer.encode()])
-
-
-def test_tables_that_all_speak_of_one_section_take_no_long_time() -> None:
-    builder = BTFBuilder()
-    variable = builder.add(Var("x", builder.add(t.Int("int", 4))))
-    writer = ElfWriter()
-    data = writer.add_section(".data", bytes(4), flags=3, align=4)
-    for number in range(10_000):
-        builder.add(DataSection(".data", 4, [t.SectionVar(variable, 0, 4)]))
-        writer.add_symbol(f"s{number}", data, 0, 4, elf.STB_LOCAL, elf.STT_OBJECT)
-    writer.add_section(".BTF", builder.encode())
-    began = time.monotonic()
-    image = ElfFile(link([writer.encode()]))
-    assert time.monotonic() - began < 20  # a tenth of a second; minutes if each looked at each
-    assert len([f for f in btf_of(image).types() if isinstance(f, DataSection)]) == 1
-
-
-def corpus_objects(shared: Path) -> list[Path]:
-    return sorted((shared / "corpus").rglob("*.o"))
-
-
 def test_the_corpus_alone_like_libbpf(shared: Path, tmp_path: Path) -> None:
     """Every object that libbpf's linker takes comes out the same; no other error is raised."""
     bpftool = shutil.which("bpftool")
@@ -567,55 +398,3 @@ def test_the_corpus_alone_like_libbpf(shared: Path, tmp_path: Path) -> None:
         assert View(link([path])).__dict__ == View(output.read_bytes()).__dict__, path
         compared += 1
     assert compared > 50
-
-
-def test_damaged_objects_of_the_corpus(shared: Path) -> None:
-    for path in corpus_objects(shared):
-        try:
-            link([path])
-        except ObjectError as error:
-            assert str(path) in str(error) or error.file  # noqa: PT017 - most must pass
-
-
-def damaged_pairs() -> list[bytes]:
-    code = [Instruction(0x85, src=1, imm=1), Instruction(0x95), Instruction(0xB7, imm=3)]
-    code.append(Instruction(0x95))
-    return [
-        object_from_instructions([("one", "xdp", code)], "GPL"),
-        link([object_from_instructions([("two", "xdp", code)], "GPL")]),
-    ]
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(seed=st.integers(0, 1 << 32), flips=st.integers(1, 12))
-def test_hostile_bytes_raise_object_errors_only(seed: int, flips: int) -> None:
-    chosen = random.Random(seed)
-    images = HOSTILE or damaged_pairs()
-    image = bytearray(chosen.choice(images))
-    for _ in range(flips):
-        image[chosen.randrange(len(image))] = chosen.choice((0, 1, 2, 8, 127, 128, 254, 255))
-    if chosen.random() < 0.2:
-        del image[chosen.randrange(len(image)) :]
-    other = chosen.choice(images)
-    try:
-        result = link([bytes(image), other] if chosen.random() < 0.7 else [bytes(image)])
-    except ObjectError:
-        return
-    assert len(result) < 10 * (len(image) + len(other)) + (1 << 16)
-
-
-HOSTILE: list[bytes] = []
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _hostile_images(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Compiled objects, with all their tables, are the better seeds where there is a compiler."""
-    HOSTILE.extend(damaged_pairs())
-    try:
-        found = toolchain.find_compiler()
-    except CompilerError:
-        return
-    made = Bench(tmp_path_factory.mktemp("hostile"), found)
-    HOSTILE.append(made.c("one", STATICS.format(n="one", v=1)).read_bytes())
-    HOSTILE.append(link([HOSTILE[-1]]))
-    HOSTILE.append(link([made.c("two", STATICS.format(n="two", v=2))]))

@@ -20,8 +20,6 @@ R_BPF_64_64: Final = 1  # the address of a symbol, in a 16-byte load
 R_BPF_64_ABS64: Final = 2  # the same in data
 R_BPF_64_32: Final = 10  # the distance to a function, in a call
 
-# What compilers align code and data of unknown content to.
-CODE_ALIGN: Final = 8
 _MAX_SECTIONS: Final = elf.SHN_LORESERVE - 8
 _MAX_ALIGN: Final = 1 << 16
 
@@ -138,8 +136,6 @@ class ElfWriter:
         section = _Output(name, type_number, flags, raw, length, align)
         section.entsize = entsize
         self._sections.append(section)
-        if len(self._sections) > _MAX_SECTIONS:
-            raise ObjectError(f"an object can have {_MAX_SECTIONS} sections here, this has more")
         return len(self._sections)
 
     def set_data(self, section: int, data: bytes) -> None:
@@ -173,12 +169,17 @@ class ElfWriter:
         """The whole file: header, contents, then the section table."""
         order = ">" if self.big_endian else "<"
         sections = list(self._sections)
+        relocated = [section for section in sections if section.relocations]
+        if len(sections) + len(relocated) > _MAX_SECTIONS:
+            raise ObjectError(
+                f"an object can have {_MAX_SECTIONS} sections here, those of relocations "
+                f"included; this has {len(sections) + len(relocated)}"
+            )
         strings = _Strings()
         for section in self._sections:
             strings.add(section.name)
         numbers, symbol_bytes, first_global = self._encode_symbols(order, strings)
-        symbol_index = len(sections) + 1
-        symbol_index += len([1 for section in self._sections if section.relocations])
+        symbol_index = len(sections) + len(relocated) + 1
         for index, section in enumerate(self._sections):
             if section.relocations:
                 sections.append(_relocation_section(section, index + 1, numbers, order))
