@@ -101,7 +101,7 @@ class Parser(Cursor):
         word = self.word()
         if kind == lexer.NUMBER:
             self.out.local_label(word)
-        elif kind in (lexer.NAME, lexer.STRING):
+        elif kind in (lexer.NAME, lexer.STRING) and not self.is_register():
             if self.directives.in_code:
                 column = self.tokens.columns[self.at]
                 self.out.label(word.strip('"'), self.tokens.line, column)

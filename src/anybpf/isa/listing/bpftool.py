@@ -18,6 +18,7 @@ _FORMS: Final = text.FORMS
 _OPERATORS: Final = text.OPERATORS
 _NAMES: Final = text.NAMES
 _REGISTERS: Final = text.REGISTERS
+_PREFIXES: Final = tuple([f"({opcode:02x}) " for opcode in range(256)])
 
 
 def lines(
@@ -45,7 +46,7 @@ def lines(
         line = insn.line
         if line is not None and line.text:
             out.append(f"; {line.text.lstrip()}{_position(line) if linum else ''}")
-        out.append(f"{slot:4d}: {disassembly(insn, names)}")
+        out.append(f"{str(slot).rjust(4)}: {disassembly(insn, names)}")
         if opcodes:
             out.append(f"       {encode([insn], big_endian).hex(' ')}")
         slot += insn.slots
@@ -110,7 +111,7 @@ def disassembly(insn: Instruction, names: Names | None = None) -> str:
     '(61) r1 = *(u32 *)(r10 -8)'
     """
     opcode: int = insn.opcode
-    return f"({opcode:02x}) {_words(insn, opcode, names)}"
+    return _PREFIXES[opcode] + _words(insn, opcode, names)
 
 
 def _words(insn: Instruction, opcode: int, names: Names | None) -> str:
@@ -128,70 +129,75 @@ def _words(insn: Instruction, opcode: int, names: Names | None) -> str:
         return f"{called[dst]} {operator} {right}"
     if form == text.MOVE_REG:
         if offset == op.ADDRESS_SPACE_CAST and opcode == op.MOV64_REG:
-            return f"r{dst} = addr_space_cast(r{src}, {imm >> 16 & 0xFFFF}, {imm & 0xFFFF})"
+            spaces = f"{imm >> 16 & 0xFFFF}, {imm & 0xFFFF}"
+            return f"{called[dst]} = addr_space_cast({called[src]}, {spaces})"
         cast = f"(s{offset})" if offset in (8, 16, 32) else ""
         return f"{called[dst]} = {cast}{called[src]}"
     if form == text.LOAD:
-        return f"r{dst} = *({operator} *)(r{src} {offset:+d})"
+        return f"{_REGISTERS[dst]} = *({operator} *)({_REGISTERS[src]} {_signed(offset)})"
     if form == text.STORE:
-        return f"*({operator} *)(r{dst} {offset:+d}) = r{src}"
+        return f"*({operator} *)({_REGISTERS[dst]} {_signed(offset)}) = {_REGISTERS[src]}"
     if form == text.STORE_IMM:
-        return f"*({operator} *)(r{dst} {offset:+d}) = {imm}"
+        return f"*({operator} *)({_REGISTERS[dst]} {_signed(offset)}) = {imm}"
     if form == text.JUMP_IMM:
-        return f"if {called[dst]} {operator} {imm & 0xFFFFFFFF:#x} goto pc{offset:+d}"
+        return f"if {called[dst]} {operator} {imm & 0xFFFFFFFF:#x} goto pc{_signed(offset)}"
     if form == text.JUMP_REG:
-        return f"if {called[dst]} {operator} {called[src]} goto pc{offset:+d}"
+        return f"if {called[dst]} {operator} {called[src]} goto pc{_signed(offset)}"
     if form == text.JUMP:
-        return f"goto pc{offset:+d}"
+        return f"goto pc{_signed(offset)}"
     if form == text.JUMP_LONG:
-        return f"gotol pc{imm:+d}"
+        return f"gotol pc{_signed(imm)}"
     if form == text.JUMP_MAYBE:
-        return f"may_goto pc{offset:+d}"
+        return f"may_goto pc{_signed(offset)}"
     if form == text.CALL:
         return _call(insn, names)
     if form == text.CALL_REGISTER:
-        return f"callx r{dst}"
+        return f"callx {_REGISTERS[dst]}"
     if form == text.RETURN:
         return "exit"
     if form == text.LOAD_64:
-        return f"r{dst} = {_wide_value(insn)}"
+        return f"{_REGISTERS[dst]} = {_wide_value(insn)}"
     if form == text.NEGATE:
         return f"{called[dst]} = -{called[dst]}"
     if form == text.SWAP:
-        return f"r{dst} = {operator}{imm} r{dst}"
+        return f"{_REGISTERS[dst]} = {operator}{imm} {_REGISTERS[dst]}"
     if form == text.LOAD_PACKET:
         return f"r0 = *({operator} *)skb[{imm}]"
     if form == text.LOAD_PACKET_REG:
-        return f"r0 = *({operator} *)skb[r{src} + {imm}]"
+        return f"r0 = *({operator} *)skb[{_REGISTERS[src]} + {imm}]"
     if form == text.ATOMIC:
         return _atomic(opcode, dst, src, offset, imm)
     return f"unknown opcode {opcode:#04x}"
 
 
+def _signed(number: int) -> str:
+    return f"+{number}" if number >= 0 else str(number)
+
+
 def _atomic(opcode: int, dst: int, src: int, offset: int, imm: int) -> str:
     size = _OPERATORS[opcode]
-    place = f"({size} *)(r{dst} {offset:+d})"
+    place = f"({size} *)({_REGISTERS[dst]} {_signed(offset)})"
     wide = "64" if opcode & op.SIZE_MASK == op.DW else ""
     if imm == op.LOAD_ACQUIRE:
-        return f"r{dst} = load_acquire(({size} *)(r{src} {offset:+d}))"
+        return f"{_REGISTERS[dst]} = load_acquire(({size} *)({_REGISTERS[src]} {_signed(offset)}))"
     if imm == op.STORE_RELEASE:
-        return f"store_release({place}, r{src})"
+        return f"store_release({place}, {_REGISTERS[src]})"
     if imm == op.ATOMIC_CMPXCHG:
-        return f"r0 = atomic{wide}_cmpxchg({place}, r0, r{src})"
+        return f"r0 = atomic{wide}_cmpxchg({place}, r0, {_REGISTERS[src]})"
     if imm == op.ATOMIC_XCHG:
-        return f"r{src} = atomic{wide}_xchg({place}, r{src})"
+        return f"{_REGISTERS[src]} = atomic{wide}_xchg({place}, {_REGISTERS[src]})"
     if imm in text.ATOMIC_ASSIGNMENTS:
-        return f"lock *{place} {text.ATOMIC_ASSIGNMENTS[imm]} r{src}"
+        return f"lock *{place} {text.ATOMIC_ASSIGNMENTS[imm]} {_REGISTERS[src]}"
     word = text.ATOMIC_WORDS.get(imm ^ op.FETCH)
     if word is not None:
-        return f"r{src} = atomic{wide}_fetch_{word}({place}, r{src})"
+        return f"{_REGISTERS[src]} = atomic{wide}_fetch_{word}({place}, {_REGISTERS[src]})"
     return f"unknown atomic operation {imm:#x}"
 
 
 def _call(insn: Instruction, names: Names | None) -> str:
     imm: int = insn.imm
     if insn.src == op.CALL_LOCAL:
-        return f"call pc{imm:+d}" + (f"#{insn.reference}" if insn.reference else "")
+        return f"call pc{_signed(imm)}" + (f"#{insn.reference}" if insn.reference else "")
     if insn.src == op.CALL_BTF:
         return f"call {insn.reference or 'kernel-function'}#{imm}"
     helper = names.helper(imm) if names is not None else None

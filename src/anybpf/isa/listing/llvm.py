@@ -9,15 +9,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from struct import Struct
 from typing import Final, Protocol
 
 from anybpf.errors import ObjectError
 from anybpf.isa import opcodes as op
 from anybpf.isa import text
 
-_LITTLE: Final = Struct("<BBhi")
-_BIG: Final = Struct(">BBhi")
 _FORMS: Final = text.FORMS
 _OPERATORS: Final = text.OPERATORS
 _NAMES: Final = text.NAMES
@@ -28,6 +25,8 @@ _LAST_REGISTER: Final = 11  # LLVM has a stack pointer r11 of its own
 _ADDRESS_MASK: Final = 0xFFFFFFFFFFFFFFFF
 _SMALL: Final = 1024
 _HEX: Final = tuple([f"0x{number:x}" for number in range(_SMALL)])
+# What stands before a slot number of so many digits; a 64-bit address has 19 at most.
+_PADDING: Final = tuple([" " * max(8 - digits, 0) for digits in range(21)])
 _ZEROS_WORTH_FOLDING: Final = 8
 
 # Numbers of the ELF symbol table that matter here: System V ABI, chapter 4.
@@ -194,50 +193,71 @@ def _code(
     names: list[str],
 ) -> None:
     size = len(data)
-    unpack = _BIG.unpack_from if big_endian else _LITTLE.unpack_from
     index = start
     append = lines.append
     while index < end:
-        if data[index] == 0:
+        opcode: int = data[index]
+        if opcode == 0:
             zeros = _leading_zeros(data, index, end)
             if zeros >= _ZEROS_WORTH_FOLDING:
                 append("\t\t...")
                 index += zeros - zeros % 4
                 continue
-        number = str((address + index) // 8).rjust(8)
-        if index + 8 > size:
-            append(f"{number}:\t{data[index]:02x}\t<unknown>")
+        number = str((address + index) >> 3)
+        pad = _PADDING[len(number)]
+        after = index + 8
+        if after > size:
+            append(f"{pad}{number}:\t{data[index]:02x}\t<unknown>")
             index += 1
             continue
-        opcode, regs, offset, imm = unpack(data, index)
-        after = index + 8
-        if opcode == op.LD_IMM64 and offset == 0 and (regs >> 4 if big_endian else regs & 15) < 12:
-            if index + 16 > size:
-                append(f"{number}:\t{data[index]:02x}\t<unknown>")
+        regs: int = data[index + 1]
+        if big_endian:
+            dst = regs >> 4
+            src = regs & 15
+            offset = data[index + 2] << 8 | data[index + 3]
+        else:
+            dst = regs & 15
+            src = regs >> 4
+            offset = data[index + 2] | data[index + 3] << 8
+        if offset >= 0x8000:
+            offset -= 0x10000
+        imm = _word(data, index + 4, big_endian)
+        if opcode == op.LD_IMM64 and offset == 0 and dst <= _LAST_REGISTER:
+            after = index + 16
+            if after > size:
+                append(f"{pad}{number}:\t{data[index]:02x}\t<unknown>")
                 index += 1
                 continue
-            after = index + 16
-            imm = (imm & 0xFFFFFFFF) + unpack(data, index + 8)[3] * 0x100000000
-        if big_endian:
-            words = instruction_text(opcode, regs >> 4, regs & 15, offset, imm)
-        else:
-            words = instruction_text(opcode, regs & 15, regs >> 4, offset, imm)
-        line = number + ":\t" + data[index:after].hex(" ") + "\t" + (words or "<unknown>")
+            imm = (imm & 0xFFFFFFFF) + _word(data, index + 12, big_endian) * 0x100000000
+        words = instruction_text(opcode, dst, src, offset, imm) or "<unknown>"
+        raw = data[index:after].hex(" ")
         form = _FORMS[opcode]
-        if addresses and text.JUMP_IMM <= form <= text.JUMP_MAYBE and words:
+        if text.JUMP_IMM <= form <= text.JUMP_MAYBE and addresses and words != "<unknown>":
             distance = imm if form == text.JUMP_LONG else offset
-            target = (address + after + distance * 8) & _ADDRESS_MASK
-            which = bisect_right(addresses, target) - 1
-            if which >= 0:
-                beyond = target - addresses[which]
-                if beyond == 0:
-                    line = line + " <" + names[which] + ">"
-                elif beyond < _SMALL:
-                    line = line + " <" + names[which] + "+" + _HEX[beyond] + ">"
-                else:
-                    line = f"{line} <{names[which]}+0x{beyond:x}>"
-        append(line)
+            target = _target((address + after + distance * 8) & _ADDRESS_MASK, addresses, names)
+            append(f"{pad}{number}:\t{raw}\t{words}{target}")
+        else:
+            append(f"{pad}{number}:\t{raw}\t{words}")
         index = after
+
+
+def _word(data: bytes, index: int, big_endian: bool) -> int:
+    """The signed 32-bit number at ``index``."""
+    if big_endian:
+        value = data[index] << 24 | data[index + 1] << 16 | data[index + 2] << 8 | data[index + 3]
+    else:
+        value = data[index] | data[index + 1] << 8 | data[index + 2] << 16 | data[index + 3] << 24
+    return value - 0x100000000 if value >= 0x80000000 else value
+
+
+def _target(target: int, addresses: list[int], names: list[str]) -> str:
+    """A jump's target as LLVM says it: the nearest symbol before it, and how far behind that."""
+    which = bisect_right(addresses, target) - 1
+    if which < 0:
+        return ""
+    beyond = target - addresses[which]
+    name = names[which]
+    return f" <{name}+{_hex(beyond)}>" if beyond else f" <{name}>"
 
 
 def _leading_zeros(data: bytes, start: int, end: int) -> int:
@@ -264,8 +284,8 @@ def _hex(number: int) -> str:
 def _place(base: int, offset: int) -> str:
     """An address such as ``r10 - 0x8``."""
     if offset >= 0:
-        return _REGISTERS[base] + " + " + _hex(offset)
-    return _REGISTERS[base] + " - " + _hex(-offset)
+        return f"{_REGISTERS[base]} + {_hex(offset)}"
+    return f"{_REGISTERS[base]} - {_hex(-offset)}"
 
 
 def instruction_text(opcode: int, dst: int, src: int, offset: int, imm: int) -> str:
@@ -280,7 +300,7 @@ def instruction_text(opcode: int, dst: int, src: int, offset: int, imm: int) -> 
         if dst > _LAST_REGISTER or src > _LAST_REGISTER:
             return ""
         if offset == 0:
-            return names[dst] + " " + _OPERATORS[opcode] + " " + names[src]
+            return f"{names[dst]} {_OPERATORS[opcode]} {names[src]}"
         if form == text.MOVE_REG:
             return _unusual_move(opcode, dst, src, offset, imm)
         sign = text.SIGNED_ASSIGNMENTS.get(opcode & op.OP_MASK)
@@ -290,46 +310,46 @@ def instruction_text(opcode: int, dst: int, src: int, offset: int, imm: int) -> 
         if dst > _LAST_REGISTER:
             return ""
         if offset == 0:
-            return names[dst] + " " + _OPERATORS[opcode] + " " + _hex(imm)
+            return f"{names[dst]} {_OPERATORS[opcode]} {_hex(imm)}"
         sign = text.SIGNED_ASSIGNMENTS.get(opcode & op.OP_MASK)
         return f"{names[dst]} {sign} {_hex(imm)}" if sign and offset == 1 else ""
     if form == text.LOAD:
         if dst > _LAST_REGISTER or src > _LAST_REGISTER:
             return ""
-        return _REGISTERS[dst] + " = *(" + _OPERATORS[opcode] + " *)(" + _place(src, offset) + ")"
+        return f"{_REGISTERS[dst]} = *({_OPERATORS[opcode]} *)({_place(src, offset)})"
     if form == text.STORE:
         if dst > _LAST_REGISTER or src > _LAST_REGISTER:
             return ""
-        return "*(" + _OPERATORS[opcode] + " *)(" + _place(dst, offset) + ") = " + _REGISTERS[src]
+        return f"*({_OPERATORS[opcode]} *)({_place(dst, offset)}) = {_REGISTERS[src]}"
     if form == text.JUMP_IMM:
         if dst > _LAST_REGISTER:
             return ""
-        left = "if " + _NAMES[opcode][dst] + " " + _OPERATORS[opcode] + " "
-        return left + _hex(imm) + " goto " + _distance(offset)
+        left = f"if {_NAMES[opcode][dst]} {_OPERATORS[opcode]}"
+        return f"{left} {_hex(imm)} goto {_distance(offset)}"
     if form == text.JUMP_REG:
         if dst > _LAST_REGISTER or src > _LAST_REGISTER:
             return ""
         names = _NAMES[opcode]
-        left = "if " + names[dst] + " " + _OPERATORS[opcode] + " "
-        return left + names[src] + " goto " + _distance(offset)
+        left = f"if {names[dst]} {_OPERATORS[opcode]}"
+        return f"{left} {names[src]} goto {_distance(offset)}"
     if form == text.LOAD_64:
         if dst > _LAST_REGISTER or offset != 0:
             return ""
         if src == 0:
-            return _REGISTERS[dst] + " = " + _hex(imm) + " ll"
+            return f"{_REGISTERS[dst]} = {_hex(imm)} ll"
         # Of the immediate LLVM shows the lower half only.
         return f"ld_pseudo\t{_REGISTERS[dst]}, {_hex(src)}, {_hex(imm & 0xFFFFFFFF)}"
     if form == text.CALL:
-        return "call " + _hex(imm)
+        return f"call {_hex(imm)}"
     if form == text.JUMP:
-        return "goto " + _distance(offset)
+        return f"goto {_distance(offset)}"
     if form == text.RETURN:
         return "exit" if imm == 0 else ""
     return _rare(form, opcode, dst, src, offset, imm)
 
 
 def _distance(slots: int) -> str:
-    return "+" + _hex(slots) if slots >= 0 else _hex(slots)
+    return f"+{_hex(slots)}" if slots >= 0 else _hex(slots)
 
 
 def _unusual_move(opcode: int, dst: int, src: int, offset: int, imm: int) -> str:

@@ -71,7 +71,7 @@ def lines(
             out.append(f"; {line.file}:{line.line}")
             out.append(f"; {line.text}")
             last = line
-        out.append(f"{slot:8d}:\t{_words(insn, slot, names, numbers)}")
+        out.append(f"{str(slot).rjust(8)}:\t{_words(insn, slot, names, numbers)}")
         slot += insn.slots
     out.append("")
     return out
@@ -94,13 +94,14 @@ def _words(insn: Instruction, slot: int, names: Names | None, numbers: dict[str,
         return f"{called[dst]} {operator} {right}"
     if form == text.MOVE_REG:
         if offset == op.ADDRESS_SPACE_CAST and opcode == op.MOV64_REG:
-            return f"r{dst} = addr_space_cast(r{src}, {imm >> 16 & 0xFFFF}, {imm & 0xFFFF})"
+            spaces = f"{imm >> 16 & 0xFFFF}, {imm & 0xFFFF}"
+            return f"{called[dst]} = addr_space_cast({called[src]}, {spaces})"
         sign = f"s{offset}" if offset in (8, 16, 32) else ""
         return f"{called[dst]} {sign}= {called[src]}"
     if form == text.LOAD:
-        return f"r{dst} = *({operator} *)({_place(src, offset)})"
+        return f"{_REGISTERS[dst]} = *({operator} *)({_place(src, offset)})"
     if form == text.STORE:
-        return f"*({operator} *)({_place(dst, offset)}) = r{src}"
+        return f"*({operator} *)({_place(dst, offset)}) = {_REGISTERS[src]}"
     if form == text.STORE_IMM:
         return f"*({operator} *)({_place(dst, offset)}) = {imm}"
     if text.JUMP_IMM <= form <= text.JUMP_MAYBE:
@@ -113,21 +114,21 @@ def _words(insn: Instruction, slot: int, names: Names | None, numbers: dict[str,
     if form == text.CALL:
         return _call(insn, slot, names)
     if form == text.CALL_REGISTER:
-        return f"callx r{dst}"
+        return f"callx {_REGISTERS[dst]}"
     if form == text.RETURN:
         return "exit"
     if form == text.LOAD_64:
-        return f"r{dst} = {_wide_value(insn, numbers)}"
+        return f"{_REGISTERS[dst]} = {_wide_value(insn, numbers)}"
     if form == text.NEGATE:
         return f"{called[dst]} = -{called[dst]}"
     if form == text.SWAP:
         word = "swap" if operator == "bswap" else operator
-        return f"r{dst} = {word}{imm} r{dst}"
+        return f"{_REGISTERS[dst]} = {word}{imm} {_REGISTERS[dst]}"
     if form == text.LOAD_PACKET:
         return f"r0 = *({operator} *)skb[{imm}]"
     if form == text.LOAD_PACKET_REG:
         beyond = f" + {imm}" if imm else ""
-        return f"r0 = *({operator} *)skb[r{src}{beyond}]"
+        return f"r0 = *({operator} *)skb[{_REGISTERS[src]}{beyond}]"
     if form == text.ATOMIC:
         return _atomic(opcode, dst, src, offset, imm)
     return f"unknown opcode {opcode:#04x}"
@@ -135,8 +136,8 @@ def _words(insn: Instruction, slot: int, names: Names | None, numbers: dict[str,
 
 def _place(register: int, offset: int) -> str:
     if offset < 0:
-        return f"r{register} - {-offset}"
-    return f"r{register} + {offset}"
+        return f"{_REGISTERS[register]} - {-offset}"
+    return f"{_REGISTERS[register]} + {offset}"
 
 
 def _jump(insn: Instruction, slot: int) -> str:
@@ -152,15 +153,15 @@ def _jump(insn: Instruction, slot: int) -> str:
 def _atomic(opcode: int, dst: int, src: int, offset: int, imm: int) -> str:
     place = f"*({_OPERATORS[opcode]} *)({_place(dst, offset)})"
     if imm == op.LOAD_ACQUIRE:
-        return f"r{dst} = load_acquire *({_OPERATORS[opcode]} *)({_place(src, offset)})"
+        return f"{_REGISTERS[dst]} = load_acquire *({_OPERATORS[opcode]} *)({_place(src, offset)})"
     if imm == op.STORE_RELEASE:
-        return f"store_release {place} = r{src}"
+        return f"store_release {place} = {_REGISTERS[src]}"
     if imm == op.ATOMIC_XCHG:
-        return f"lock {place} x= r{src}"
+        return f"lock {place} x= {_REGISTERS[src]}"
     if imm == op.ATOMIC_CMPXCHG:
-        return f"lock {place} cx= r{src}"
+        return f"lock {place} cx= {_REGISTERS[src]}"
     sign = _ATOMICS.get(imm & 0xF0, "?")
-    return f"lock {place} {sign}= r{src}{' fetch' if imm & op.FETCH else ''}"
+    return f"lock {place} {sign}= {_REGISTERS[src]}{' fetch' if imm & op.FETCH else ''}"
 
 
 def _call(insn: Instruction, slot: int, names: Names | None) -> str:

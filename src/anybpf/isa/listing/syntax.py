@@ -52,7 +52,7 @@ def place(register: int, offset: int) -> str:
 
 def distance(slots: int) -> str:
     """A jump's distance, always with its sign."""
-    return f"{slots:+d}"
+    return f"+{slots}" if slots >= 0 else str(slots)
 
 
 def instruction_text(insn: Instruction, target: str = "") -> str:
