@@ -18,6 +18,7 @@ from anybpf.objects.elf import Section, Symbol
 from anybpf.objects.maps_legacy import slot_key
 from anybpf.objects.sections import ObjectFile, free_name
 from anybpf.objects.specs import MapSpec
+from anybpf.platforms import Limit
 
 SECTION: Final = ".maps"
 # libbpf's keys of a map definition: docs.kernel.org/bpf/libbpf/libbpf_overview and
@@ -181,13 +182,23 @@ class _Maker:
                     f"'value_size' is {value_size}, 'value' has {spec.value_size} bytes"
                 )
             spec.value_size = value_size
-        if spec.type in ("array_of_maps", "hash_of_maps") and spec.value_size == 0:
-            spec.value_size = 4  # the number of a map
-        if spec.type in ("array_of_maps", "prog_array") and spec.key_size == 0:
-            spec.key_size = 4
-        if spec.type == "prog_array" and spec.value_size == 0:
-            spec.value_size = 4
+        self.fit(spec, key_size < 0, value_size < 0)
         return spec
+
+    def fit(self, spec: MapSpec, key_by_type: bool, value_by_type: bool) -> None:
+        """Sizes that the map type fixes, where the definition gives none or only a type.
+
+        `__type(value, struct event)` on a ring buffer, whose values have no size, is common: it
+        tells tools what the records are.
+        """
+        kind = self.obj.platform.map_types.get(spec.type)
+        if kind is None:
+            return
+        events = kind.holds == "perf_events"
+        if key_by_type:
+            spec.key_size = _fitted(kind.key_size, spec.key_size, events)
+        if value_by_type:
+            spec.value_size = _fitted(kind.value_size, spec.value_size, events)
 
     def type_name(self, number: int) -> str:
         found = self.obj.platform.map_types.get(number)
@@ -242,16 +253,18 @@ class _Maker:
         target = resolve(self.btf, found.element_id)
         if isinstance(target, t.Pointer):
             target = resolve(self.btf, target.type_id)
-        if isinstance(target, t.FunctionProto):
-            if spec.type != "prog_array":
-                raise self.error(f"'values' are functions, but the map is of type {spec.type}")
-        elif isinstance(target, t.Struct):
-            if spec.type not in ("array_of_maps", "hash_of_maps"):
-                raise self.error(f"'values' are maps, but the map is of type {spec.type}")
+        if isinstance(target, t.Struct):
             spec.inner = self.spec(f"{self.name}.inner", target, True)
-        else:
+        elif not isinstance(target, t.FunctionProto):
             raise self.error(f"'values' must be maps or functions, not {target.kind_name}")
         self.values_offset = member.bit_offset // 8
+
+
+def _fitted(rule: Limit, size: int, events: bool) -> int:
+    """The one size that a rule allows, if the given one was left out or could mean nothing."""
+    if rule.low != rule.high or not (size == 0 or rule.low == 0 or events):
+        return size
+    return int(rule.low)
 
 
 def fill_values(obj: ObjectFile, definitions: list[Definition]) -> None:
@@ -288,18 +301,12 @@ def _fill(
         raise obj.error(section, f"map {home.key}: a relocation between two of its values", offset)
     symbol = obj.elf.symbols[symbol_index]
     spec = home.spec
-    if spec.type == "prog_array":
+    name = obj.map_at.get(symbol.section_index, {}).get(symbol.value, "")
+    if not name:
         name = _program_at(obj, symbol)
-        if not name:
-            raise obj.error(
-                section, f"map {home.key}: {symbol.name or 'the value'} is no program", offset
-            )
-    else:
-        name = obj.map_at.get(symbol.section_index, {}).get(symbol.value, "")
-        if not name:
-            raise obj.error(
-                section, f"map {home.key}: {symbol.name or 'the value'} is no map", offset
-            )
+    if not name:
+        what = symbol.name or "the value"
+        raise obj.error(section, f"map {home.key}: {what} is no map and no program", offset)
     spec.contents.append((slot_key(obj, place // POINTER_SIZE), name))
 
 
