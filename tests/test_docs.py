@@ -47,8 +47,9 @@ def desk(droppacket: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("desk")
     for name in ("droppacket.o", "firewall.o"):
         (place / name).write_bytes(droppacket.read_bytes())
-    for source in (ROOT / "examples" / "droppacket").glob("*.c"):
-        (place / source.name).write_text(source.read_text())
+    for example in ("droppacket", "library"):
+        for source in (ROOT / "examples" / example).glob("*.[ch]"):
+            (place / source.name).write_text(source.read_text())
     return place
 
 
