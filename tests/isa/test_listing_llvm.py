@@ -66,12 +66,12 @@ def object_with(code: bytes, symbols: list[tuple[str, int, int]], big_endian: bo
     header += pack(order + "HHIQQQIHHHHHH", 1, 247, 1, 0, 0, 64 + len(body), 0, 64, 0, 0, 64, 5, 1)
     section = Struct(order + "IIQQQQIIQQ")
     headers = bytes(64)
-    for (place, size), (name, kind, flags, link, info, entry) in zip(
+    for (place, size), (name_at, kind, flags, link, info, entry) in zip(
         places,
         [(1, 3, 0, 0, 0, 0), (11, 3, 0, 0, 0, 0), (19, 2, 0, 2, 1, 24), (27, 1, 6, 0, 0, 0)],
         strict=True,
     ):
-        headers += section.pack(name, kind, flags, 0, place, size, link, info, 1, entry)
+        headers += section.pack(name_at, kind, flags, 0, place, size, link, info, 1, entry)
     return header + body + headers
 
 

@@ -95,7 +95,7 @@ def label_names(instructions: list[Instruction], first_slot: int = 0) -> dict[in
             symbols[slot] = meta.symbol
             taken.add(meta.symbol)
         target = leads_to(insn, slot)
-        if target >= 0:
+        if target >= 0 and not _names_function(insn):
             targets.add(target)
         slot += insn.slots
     for slot in [each for each in symbols if each not in targets]:
@@ -114,6 +114,7 @@ def label_names(instructions: list[Instruction], first_slot: int = 0) -> dict[in
 def _function_slots(instructions: list[Instruction], first_slot: int) -> set[int]:
     """Where functions begin: at the start, where BTF says so, and what is called."""
     slots = {first_slot}
+    called: set[str] = set()
     slot = first_slot
     for insn in instructions:
         meta = insn.meta
@@ -121,9 +122,23 @@ def _function_slots(instructions: list[Instruction], first_slot: int) -> set[int
             slots.add(slot)
         opcode: int = insn.opcode
         if opcode in (op.CALL_IMM, op.LD_IMM64):
-            slots.add(leads_to(insn, slot))
+            if _names_function(insn):
+                called.add(insn.reference)
+            else:
+                slots.add(leads_to(insn, slot))
         slot += insn.slots
+    if called:
+        slot = first_slot
+        for insn in instructions:
+            if insn.symbol in called:
+                slots.add(slot)
+            slot += insn.slots
     return slots
+
+
+def _names_function(insn: Instruction) -> bool:
+    """Whether this says which function it means; it may be elsewhere, the distance void."""
+    return insn.meta is not None and insn.reference != "" and not insn.is_jump
 
 
 def leads_to(insn: Instruction, slot: int) -> int:

@@ -36,6 +36,9 @@ def as_json(
     for insn in instructions:
         target = leads_to(insn, slot)
         label = labels.get(target, "")
+        called = insn.reference if insn.is_local_call or insn.is_function_load else ""
+        if called and called != label:
+            target = -1  # it is elsewhere
         record: dict[str, Any] = {
             "slot": slot,
             "bytes": encode([insn], big_endian).hex(),
@@ -46,7 +49,6 @@ def as_json(
             "imm": int(insn.imm),
             "text": "",
         }
-        called = insn.reference if insn.is_local_call or insn.is_function_load else ""
         if insn.is_helper_call:
             helper = names.helper(int(insn.imm)) if names is not None else None
             called = helper.name if helper is not None else insn.reference
