@@ -65,7 +65,11 @@ def main() -> int:
         return 0
     from anybpf.errors import AnyBPFError
     from anybpf.objects import load_spec
+    from anybpf.objects.check import portability
+    from anybpf.objects.hints import access_hints
+    from anybpf.platforms import get
 
+    platform = get("linux")
     instrument(atheris)
 
     def one(data: bytes) -> None:
@@ -75,6 +79,10 @@ def main() -> int:
                 _ = program.instructions
             for variable in spec.variables.values():
                 variable.head(64)
+            for obstacle in portability(spec, platform):
+                str(obstacle)
+            for function in spec.functions.values():
+                access_hints(function, spec, platform)
         except AnyBPFError as error:
             str(error)
 

@@ -28,7 +28,7 @@ def test_each_data_section_is_a_map(build: Build) -> None:
         ".data.custom": (".data.custom", "array", "data", 4, 0x400),
         ".rodata.words": (".rodata.words", "array", "rodata", 8, 0x480),
         ".bss": ("longobje.bss", "array", "bss", 8, 0x400),
-        ".kconfig": ("longobj.kconfig", "array", "kconfig", 24, 0x80),
+        ".kconfig": ("longobj.kconfig", "array", "kconfig", 23, 0x80),
     }
 
 

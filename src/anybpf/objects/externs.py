@@ -90,7 +90,7 @@ def _lay_out(obj: ObjectFile, btf: BTF, values: list[ExternSpec]) -> None:
     spec = MapSpec(map_name(obj.spec.name, KCONFIG), "array")
     spec.kind = "kconfig"
     spec.key_size = 4
-    spec.value_size = (end + 7) // 8 * 8
+    spec.value_size = end
     spec.max_entries = 1
     spec.flags = RDONLY_PROG
     spec.section = KCONFIG
