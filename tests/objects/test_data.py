@@ -177,6 +177,14 @@ def test_configuration_values_fill_their_map(build: Build) -> None:
         "CONFIG_NAME": b"none, rea\0",
     }
     assert before.maps[".kconfig"].contents == []
+    # The order that libbpf lays them out in, as `bpftool gen skeleton` shows it.
+    assert sorted(values, key=lambda name: spec.externs[name].offset) == [
+        "CONFIG_HZ",
+        "CONFIG_NF",
+        "LINUX_KERNEL_VERSION",
+        "CONFIG_BPF",
+        "CONFIG_NAME",
+    ]
 
 
 def test_symbols_and_kernel_functions_land_in_instructions(build: Build) -> None:

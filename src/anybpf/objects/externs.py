@@ -74,8 +74,11 @@ def read_externs(obj: ObjectFile, data_sections: dict[str, t.DataSection]) -> No
 
 
 def _lay_out(obj: ObjectFile, btf: BTF, values: list[ExternSpec]) -> None:
-    """Give each configuration value its place in the map, the strictest alignment first."""
-    order = [(-align_of(btf, each.type_id), -each.size, each.name, each) for each in values]
+    """Give each configuration value its place in the map, in libbpf's order.
+
+    The strictest alignment comes first, then the smallest size.
+    """
+    order = [(-align_of(btf, each.type_id), each.size, each.name, each) for each in values]
     order.sort(key=_order)
     end = 0
     for row in order:

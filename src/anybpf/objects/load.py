@@ -39,6 +39,14 @@ def load_spec(
 
     ``platform`` says whose section names and numbers the object uses. ``name`` is what the
     collection is called; without it, the file's name up to its first dot.
+
+    >>> from anybpf.objects.elf_writer import ElfWriter
+    >>> writer = ElfWriter()
+    >>> code = bytes.fromhex("b700000002000000 9500000000000000")
+    >>> section = writer.add_section("xdp", code, flags=6)
+    >>> number = writer.add_symbol("pass_all", section, size=16, kind=2)
+    >>> load_spec(writer.encode(), name="example").programs
+    {'pass_all': <ProgramSpec pass_all, xdp, section xdp, 2 slots>}
     """
     file = ""
     if isinstance(source, (bytes, bytearray, memoryview)):

@@ -353,7 +353,14 @@ class ExternSpec:
 
 
 class CollectionSpec:
-    """All that one object file says. What :func:`anybpf.objects.load_spec` returns."""
+    """All that one object file says. What :func:`anybpf.objects.load_spec` returns.
+
+    ``programs``, ``functions``, ``variables`` and ``externs`` go by the names of their symbols,
+    ``maps`` by the names of their definitions, or where a map holds a section's data, by that of
+    the section: ``.rodata``, ``.data``, ``.bss``, ``.data.custom``, ``.kconfig``. (Such a map's
+    own ``name`` is what libbpf would create it as, such as ``prog.rodata``.) Where two things
+    share a name, one of them is found under ``name@section``; none is lost.
+    """
 
     __slots__ = (
         "big_endian",
