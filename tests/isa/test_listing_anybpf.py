@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from struct import Struct
+
+from hypothesis import given
+from hypothesis import strategies as st
+
 from anybpf.isa import Instruction, decode, encode
 from anybpf.isa import opcodes as op
 from anybpf.isa.assembler import assemble
-from anybpf.isa.listing import anybpf
+from anybpf.isa.listing import anybpf, bpftool, llvm, netsh
+from anybpf.isa.listing.json import as_json
 from anybpf.isa.listing.syntax import instruction_text
 from tests.isa.samples import SIGNATURES, Helpers, program
 
@@ -100,3 +106,25 @@ def test_numbers_are_decimal_for_counting_and_hexadecimal_for_bits() -> None:
     assert [instruction_text(assemble(text)[0]) for text in texts] == [
         "r1 += 1000", "r1 &= 0xff", "r1 = 0x86dd", "r1 = 0x123456789 ll", "r1 &= 7",
     ]  # fmt: skip
+
+
+SLOT = Struct("<BBhi")
+SLOTS = st.builds(
+    SLOT.pack,
+    st.integers(0, 255),
+    st.integers(0, 10).map(lambda register: register * 17) | st.integers(0, 255),
+    st.sampled_from((0, 0, 0, 1, 8, 16, 32)) | st.integers(-0x8000, 0x7FFF),
+    st.sampled_from((0, 1, 16, 32, 64, 0x41, 0xE1, 0xF1, 0x100)) | st.integers(-(1 << 31), 0x7FFF),
+)
+
+
+@given(st.lists(SLOTS, max_size=12).map(b"".join))
+def test_any_code_legal_or_not_is_listed_and_assembled_again(data: bytes) -> None:
+    code = decode(data, check=False)
+    names = Helpers()
+    again = assemble("\n".join(anybpf.lines(code, names=names)))
+    assert encode(again) == encode(code)
+    assert len(as_json(code, names=names)) == len(code)
+    assert len(netsh.lines(code, names=names)) == len(code) + 1
+    assert len(bpftool.lines(code, names=names)) == len(code)
+    llvm.section_lines("x", data)

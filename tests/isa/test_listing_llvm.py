@@ -11,7 +11,7 @@ from struct import Struct, pack
 
 import pytest
 
-from anybpf.errors import ObjectError
+from anybpf.errors import NotFound, ObjectError
 from anybpf.isa.listing import llvm
 from anybpf.objects.elf import ElfFile
 from tests.isa import corpus
@@ -139,3 +139,37 @@ def test_code_without_a_section_has_no_target_names() -> None:
     data = bytes.fromhex("0500ffff00000000")
     assert llvm.code_lines(data) == ["       0:\t05 00 ff ff 00 00 00 00\tgoto -0x1"]
     assert llvm.code_lines(data, name="x")[0].endswith("goto -0x1 <x>")
+
+
+def test_one_section_or_symbol_is_listed_as_llvm_does(shared: Path, objdump: str) -> None:
+    paths = [shared / "corpus" / "build" / "bpf2bpf.o", shared / "corpus" / "cilium" / "bpf_lxc.o"]
+    for path in paths:
+        elf = ElfFile(path.read_bytes(), str(path))
+        wanted = [("section", each.name) for each in elf.sections if each.is_code and each.size]
+        code = {each.index for each in elf.sections if each.is_code}
+        wanted += [
+            ("symbol", each.name)
+            for each in elf.symbols
+            if each.section_index in code and each.kind == 2
+        ]
+        for kind, name in wanted[:20]:
+            option = f"--section={name}" if kind == "section" else f"--disassemble-symbols={name}"
+            result = subprocess.run(
+                [objdump, "-d", option, str(path)], capture_output=True, text=True, check=True
+            )
+            lines = llvm.file_lines(
+                elf,
+                str(path),
+                section=name if kind == "section" else "",
+                symbol=name if kind == "symbol" else "",
+            )
+            assert lines == result.stdout.splitlines(), (path, kind, name)
+
+
+def test_what_is_not_there_is_said(shared: Path) -> None:
+    path = shared / "corpus" / "build" / "bpf2bpf.o"
+    elf = ElfFile(path.read_bytes(), str(path))
+    with pytest.raises(NotFound, match=r"no code section maps; there are: \.text, test"):
+        llvm.file_lines(elf, str(path), section="maps")
+    with pytest.raises(NotFound, match="no symbol nobody"):
+        llvm.file_lines(elf, str(path), symbol="nobody")

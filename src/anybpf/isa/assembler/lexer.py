@@ -139,17 +139,19 @@ def headline_label(line: str) -> str:
 
 def is_headline(line: str) -> bool:
     """Whether this is a line over a section or file in a listing."""
+    if "Disassembly of" not in line and "file format" not in line:
+        return False
     return _HEADLINE.match(line) is not None
 
 
 def without_columns(line: str) -> str:
     """``line`` with spaces in place of bytes, opcode and the name of a jump's target."""
-    match = _COLUMNS.match(line)
+    match = _COLUMNS.match(line) if line.lstrip()[:1].isdigit() else None
     if match is not None:
         group = 1 if match.group(1) is not None else 2
         begin, end = match.span(group)
         line = line[:begin] + " " * (end - begin) + line[end:]
-    if line.endswith(">") or (">" in line and line.rstrip().endswith(">")):
+    if ">" in line and line.rstrip().endswith(">"):
         line = _TARGET.sub("", line)
     return line
 

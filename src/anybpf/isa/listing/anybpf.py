@@ -69,7 +69,7 @@ def lines(
                 out.append(f"{label}:")
         if sources and meta is not None and meta.line is not None and _differs(meta.line, line):
             line = meta.line
-            out.append(f"  ; {source_place(line)}: {line.text.strip()}")
+            out.append(f"  ; {source_place(line)}: {line.text.strip()}".rstrip(" :"))
         target, comment = _target_and_comment(insn, slot, labels, names)
         if hints is not None:
             hint = hints.get(slot)

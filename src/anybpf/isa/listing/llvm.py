@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
-from anybpf.errors import ObjectError
+from anybpf.errors import NotFound, ObjectError
 from anybpf.isa import opcodes as op
 from anybpf.isa import text
 
@@ -82,13 +82,46 @@ class ElfView(Protocol):
     def symbols(self) -> Sequence[ElfSymbol]: ...
 
 
-def file_lines(elf: ElfView, file: str) -> list[str]:
+def file_lines(elf: ElfView, file: str, section: str = "", symbol: str = "") -> list[str]:
     """All that ``llvm-objdump -d file`` prints for ``elf``, as lines without their ends.
+
+    ``section`` and ``symbol`` narrow it down, as ``--section`` and ``--disassemble-symbols`` do;
+    :class:`NotFound` where there is no such code.
 
     Code sections in the order of the file; empty ones are passed over, as are symbols of kinds
     section and file and nameless ones. A file without BPF's machine number, as compilers once
     made them, is listed as LLVM does when it is told ``--triple=bpf``.
     """
+    by_section = _symbols_by_section(elf, file)
+    kind = "bpf" if elf.machine == _MACHINE_BPF else "unknown"
+    lines = ["", f"{file}:\tfile format elf64-{kind}"]
+    found = not section and not symbol
+    names: list[str] = []
+    for number, each in enumerate(elf.sections):
+        if each.type != _SHT_PROGBITS or not each.flags & _SHF_EXECINSTR or not len(each.data):
+            continue
+        symbols = by_section.get(number, [])
+        names += [name for _, name, _ in symbols] if symbol else [each.name]
+        if section and each.name != section:
+            continue
+        listed = section_lines(
+            each.name,
+            bytes(each.data),
+            symbols,
+            address=each.address,
+            big_endian=elf.big_endian,
+            only=symbol,
+        )
+        lines += listed
+        found = found or bool(listed)
+    if not found:
+        what = f"symbol {symbol}" if symbol else f"code section {section}"
+        raise NotFound(f"{file}: no {what}; there are: {', '.join(names) or 'none'}")
+    return lines
+
+
+def _symbols_by_section(elf: ElfView, file: str) -> dict[int, list[tuple[int, str, int]]]:
+    """The symbols that are shown: offset, name and type, by section index."""
     by_section: dict[int, list[tuple[int, str, int]]] = {}
     first = True
     for symbol in elf.symbols:
@@ -102,19 +135,7 @@ def file_lines(elf: ElfView, file: str) -> list[str]:
             raise ObjectError(f"symbol {symbol.name}: invalid section index: {index}", file=file)
         if symbol.name and symbol.kind != _TYPE_SECTION and symbol.kind != _TYPE_FILE:
             by_section.setdefault(index, []).append((symbol.value, symbol.name, symbol.kind))
-    kind = "bpf" if elf.machine == _MACHINE_BPF else "unknown"
-    lines = ["", f"{file}:\tfile format elf64-{kind}"]
-    for number, section in enumerate(elf.sections):
-        if section.type != _SHT_PROGBITS or not section.flags & _SHF_EXECINSTR:
-            continue
-        lines += section_lines(
-            section.name,
-            bytes(section.data),
-            by_section.get(number, []),
-            address=section.address,
-            big_endian=elf.big_endian,
-        )
-    return lines
+    return by_section
 
 
 def section_lines(
@@ -124,10 +145,12 @@ def section_lines(
     *,
     address: int = 0,
     big_endian: bool = False,
+    only: str = "",
 ) -> list[str]:
     """A section's listing, from its blank line and headline on; nothing for an empty one.
 
-    ``symbols`` are offset in the section, name and ELF type of each.
+    ``symbols`` are offset in the section, name and ELF type of each; of these, only the code
+    under the symbol ``only`` is listed if that is given.
 
     >>> print(*section_lines("xdp", bytes.fromhex("95" + "00" * 7), [(0, "pass", 2)]), sep="\\n")
     <BLANKLINE>
@@ -151,24 +174,26 @@ def section_lines(
         start = addresses[index]
         shown = ""
         last = ""
+        wanted = not only
         while index < count and addresses[index] == start:
             last = names[index]
+            wanted = wanted or last == only
             if here[index][2] not in (_TYPE_OBJECT, _TYPE_COMMON):
                 shown = last
             index += 1
         end = addresses[index] if index < count else address + size
         end = min(end, address + size)
-        if start < address or start >= end:
+        if start < address or start >= end or not wanted:
             continue
         lines.append("")
-        lines.append(f"{start:016x} <{shown or last}>:")
+        lines.append(f"{start:016x} <{only or shown or last}>:")
         if shown:
             _code(
                 lines, data, start - address, end - address, address, big_endian, addresses, names
             )
         else:
             _dump(lines, data, start - address, end - address, address)
-    return lines
+    return lines if len(lines) > 2 else []
 
 
 def code_lines(data: bytes, big_endian: bool = False, name: str = "") -> list[str]:
