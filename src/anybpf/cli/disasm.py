@@ -104,19 +104,26 @@ def _named(function: Function) -> list[Instruction]:
     return [head, *rest]
 
 
-def _signatures(spec: CollectionSpec) -> dict[str, str]:
-    """The C prototypes of the functions whose types are known."""
+def _signatures(spec: CollectionSpec, bpftool: bool = False) -> dict[str, str]:
+    """The C prototypes of the functions whose types are known; bpftool spaces them its own way."""
     found: dict[str, str] = {}
     if spec.btf is None:
         return found
+    from anybpf.btf import Function as BTFFunction
+    from anybpf.btf import FunctionProto
     from anybpf.btf.names import type_name
 
     for function in spec.functions.values():
-        if function.type_id:
-            proto = spec.btf.type(function.type_id)
-            found[function.name] = type_name(
-                spec.btf, getattr(proto, "type_id", 0), function.name
-            )
+        entry = spec.btf.type(function.type_id)
+        if not isinstance(entry, BTFFunction):
+            continue
+        proto = spec.btf.type(entry.type_id)
+        if bpftool and isinstance(proto, FunctionProto):
+            words = [f"{type_name(spec.btf, p.type_id)} {p.name}" for p in proto.params]
+            back = type_name(spec.btf, proto.return_id)
+            found[function.name] = f"{back} {function.name}({', '.join(words)})"
+        else:
+            found[function.name] = type_name(spec.btf, entry.type_id, function.name)
     return found
 
 
@@ -150,7 +157,7 @@ def bpftool_lines(args: argparse.Namespace) -> list[str]:
 
     spec = _load(args)
     platform = platforms.get(args.platform)
-    signatures = _signatures(spec)
+    signatures = _signatures(spec, bpftool=True)
     out: list[str] = []
     programs = _programs(spec, args)
     for program in programs:
@@ -193,7 +200,7 @@ def as_json(args: argparse.Namespace) -> Any:
             bpftool.records(
                 program.instructions,
                 names=HelperNames(platform, program.type),
-                signatures=_signatures(spec),
+                signatures=_signatures(spec, bpftool=True),
                 opcodes=True,
             )
             for program in _programs(spec, args)
