@@ -171,7 +171,7 @@ def _apply(definition: Definition, fields: tuple[str, ...]) -> None:
             if spec.flags & _NUMA_NODE:
                 spec.numa_node = value
         elif field == "pinning":
-            pins = _IPROUTE2_PINNING if fields is IPROUTE2 else _OTHER_PINNING
+            pins = _IPROUTE2_PINNING if fields == IPROUTE2 else _OTHER_PINNING
             spec.pinning = pins.get(value, f"kind_{value}")
         elif field == "inner_index":
             definition.inner_index = value
