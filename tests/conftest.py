@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from anybpf import toolchain
 from anybpf.errors import CompilerError
-from anybpf.toolchain import Compiler, compile, find_compiler
+from anybpf.toolchain import Compiler, find_compiler
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -41,6 +42,6 @@ def compiler() -> Compiler:
 def droppacket(compiler: Compiler, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first example, compiled."""
     source = ROOT / "examples" / "droppacket" / "droppacket.c"
-    return compile(
+    return toolchain.compile(
         source, tmp_path_factory.mktemp("examples") / "droppacket.o", compiler=compiler
     ).output

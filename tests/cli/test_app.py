@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import Cli
 
 from anybpf.cli.app import COMMANDS, build_parser
 from anybpf.cli.commands.completion import nodes
+from tests.cli.conftest import Cli
 
 LEAVES = [node.path for node in nodes(build_parser()) if node.path and not node.words]
 # A command with choices of words (completion bash|zsh|fish) is a leaf too.
@@ -47,9 +47,7 @@ def test_every_command_shows_an_example_and_takes_json(cli: Cli, path: tuple[str
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_bad_usage_is_one_line_and_exit_code_2(
-    cli: Cli, words: list[str], complaint: str
-) -> None:
+def test_bad_usage_is_one_line_and_exit_code_2(cli: Cli, words: list[str], complaint: str) -> None:
     result = cli(*words)
     assert result.code == 2
     assert result.out == ""

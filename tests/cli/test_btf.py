@@ -5,9 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from tests.cli.conftest import Cli
-
 from anybpf.toolchain import Compiler
+from tests.cli.conftest import Cli
 
 
 def test_raw_is_a_type_a_line(cli: Cli, droppacket: Path) -> None:

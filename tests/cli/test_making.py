@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import Cli
-from tests.conftest import ROOT
 
 from anybpf.toolchain import Compiler
+from tests.cli.conftest import Cli
+from tests.conftest import ROOT
 
 
 def test_cc_writes_an_object_and_prints_nothing(
@@ -21,9 +21,7 @@ def test_cc_writes_an_object_and_prints_nothing(
     assert cli("obj", "show", target, "--json").json["programs"][0]["name"] == "drop_packet"
 
 
-def test_cc_passes_on_flags_it_does_not_know(
-    cli: Cli, compiler: Compiler, tmp_path: Path
-) -> None:
+def test_cc_passes_on_flags_it_does_not_know(cli: Cli, compiler: Compiler, tmp_path: Path) -> None:
     (tmp_path / "headers").mkdir()
     (tmp_path / "headers" / "value.h").write_text("#define VALUE 7\n")
     source = tmp_path / "flags.c"
@@ -86,7 +84,9 @@ def test_asm_makes_an_object_of_one_program(
     source = tmp_path / "pass.s"
     source.write_text("r0 = 2\nexit\n")
     target = tmp_path / "pass.o"
-    assert cli("asm", source, "-o", target, "--section", "tc", "--name", "pass_all", *flag).code == 0
+    assert (
+        cli("asm", source, "-o", target, "--section", "tc", "--name", "pass_all", *flag).code == 0
+    )
     shown = cli("obj", "show", target, "--json").json
     assert shown["programs"][0]["name"] == "pass_all"
     assert shown["programs"][0]["type"] == "sched_cls"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from anybpf.toolchain import Compiler
 from tests.cli.conftest import Cli
 from tests.conftest import ROOT
-
-from anybpf.toolchain import Compiler
 
 
 def test_show_lists_what_a_platform_offers(cli: Cli) -> None:
@@ -29,9 +28,7 @@ def test_names_that_are_not_there_suggest_near_ones(cli: Cli) -> None:
     assert "linux, windows" in cli("platform", "show", "solaris").err
 
 
-def test_check_finds_nothing_in_the_way_of_droppacket_on_linux(
-    cli: Cli, droppacket: Path
-) -> None:
+def test_check_finds_nothing_in_the_way_of_droppacket_on_linux(cli: Cli, droppacket: Path) -> None:
     result = cli("check", droppacket, "--platform", "linux")
     assert result.code == 0
     assert "linux: nothing in the way" in result.out
@@ -53,9 +50,7 @@ def test_check_says_what_keeps_a_windows_program_from_linux(
     assert "bind" in alone.out
 
 
-def test_check_names_helper_line_and_platform(
-    cli: Cli, compiler: Compiler, tmp_path: Path
-) -> None:
+def test_check_names_helper_line_and_platform(cli: Cli, compiler: Compiler, tmp_path: Path) -> None:
     source = tmp_path / "tail.c"
     source.write_text(
         "#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n"

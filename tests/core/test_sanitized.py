@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from tests.conftest import ROOT
 
 CORE = ROOT / "src" / "core"
@@ -33,7 +34,9 @@ def sanitizing_compiler(place: Path) -> str:
     pytest.skip("no C compiler here links the address sanitizer")
 
 
-@pytest.mark.parametrize("test", sorted(Path(__file__).parent.glob("*_tests.c")), ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "test", sorted(Path(__file__).parent.glob("*_tests.c")), ids=lambda p: p.stem
+)
 def test_core_under_sanitizers(test: Path, tmp_path: Path) -> None:
     compiler = sanitizing_compiler(tmp_path)
     sources = [str(path) for path in sorted(CORE.glob("*.c")) if path.name != "module.c"]

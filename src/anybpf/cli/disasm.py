@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from anybpf import platforms
-from anybpf.cli.describe import type_text
 from anybpf.errors import NotFound
 from anybpf.isa import Instruction
 from anybpf.objects import CollectionSpec, Function, ProgramSpec, load_spec

@@ -27,9 +27,7 @@ def print_lines(lines: Iterable[str]) -> None:
         write("\n".join(block) + "\n")
 
 
-def table(
-    headings: Sequence[str], rows: Iterable[Sequence[object]], right: str = ""
-) -> list[str]:
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]], right: str = "") -> list[str]:
     """Lines of a table. ``right`` names the columns, by heading, that are set to the right.
 
     >>> table(("name", "size"), [("a", 8), ("counter", 16)], right="size")

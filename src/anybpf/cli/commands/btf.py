@@ -41,7 +41,9 @@ def configure(subparsers: argparse._SubParsersAction[Parser], summary: str) -> N
         default="raw",
         help="one type a line as bpftool prints them, a C header, or JSON (default: raw)",
     )
-    dump.add_argument("--type", metavar="NAME", help="only types of this name, in C with all that they need")
+    dump.add_argument(
+        "--type", metavar="NAME", help="only types of this name, in C with all that they need"
+    )
     dump.add_argument("--base", metavar="FILE", help="the BTF that this one extends (modules)")
 
 

@@ -77,8 +77,8 @@ def run(args: argparse.Namespace) -> int:
             }
         )
     else:
-        for program, by_platform in found.items():
-            print_lines(_lines(program, sections[program], by_platform))
+        for name, by_platform in found.items():
+            print_lines(_lines(name, sections[name], by_platform))
     loads = [any(not obstacles for obstacles in per.values()) for per in found.values()]
     return DONE if all(loads) else NO
 

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from anybpf.cli.app import DONE, Parser, add_command
-from anybpf.cli.output import print_json
 from anybpf.cli.files import write_whole
+from anybpf.cli.output import print_json
 
 EXAMPLES = """\
 anybpf link parser.o policy.o -o firewall.o
