@@ -49,9 +49,9 @@ def _code_of(
     name = btf.string(table.name_offset)
     code = by_name.get(name)
     if code is None:
-        raise obj.elf.error(
-            f".BTF.ext has {what} records for section '{name}', which is no code of this file", 0
-        )
+        message = f"there are {what} records for section '{name}', which is no code of this file"
+        section = obj.elf.section(".BTF.ext")
+        raise obj.elf.error(message, 0) if section is None else obj.error(section, message)
     return code
 
 

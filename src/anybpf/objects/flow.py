@@ -144,22 +144,23 @@ class Flow:
         # What callers pass to a function, and how many call places are yet to be walked.
         self._arguments: dict[str, State] = {}
         self._waiting: dict[str, int] = {}
-        if not functions:
-            return
+        if functions:
+            self._run(functions, with_context)
+
+    def _run(self, functions: list[Function], with_context: bool) -> None:
         known = {function.name: function for function in functions}
         for function in functions:
             for insn in function.instructions:
                 if insn.is_local_call or insn.is_function_load:
                     name = insn.reference
                     self._waiting[name] = self._waiting.get(name, 0) + 1
+        first = functions[0].name
         entry = State()
-        if with_context:
+        if with_context and not self._waiting.get(first, 0):  # not if it is called from inside too
             entry.registers[1] = Place(CONTEXT, "ctx")
-        if self._waiting.get(functions[0].name, 0):
-            entry = State()  # the entry is called from inside as well
-        self._arguments[functions[0].name] = entry
+        self._arguments[first] = entry
         done: set[str] = set()
-        ready = [functions[0].name]
+        ready = [first]
         while ready:
             name = ready.pop()
             if name in done:
