@@ -24,16 +24,15 @@ _SIGNED_SIZES: Final = {name: size for size, name in text.SIGNED_SIZE_TYPES.item
 
 
 class Cursor:
-    """One line's tokens; ``at`` is the token that comes next, ``source`` the line itself."""
+    """One line's tokens; ``at`` is the token that comes next."""
 
-    __slots__ = ("at", "directives", "out", "source", "tokens")
+    __slots__ = ("at", "directives", "out", "tokens")
 
     def __init__(self, out: Output) -> None:
         self.out: Final = out
         self.directives: Final = Directives(out)
-        self.tokens: Tokens = Tokens(0)
+        self.tokens: Tokens = Tokens(0, "")
         self.at: int = 0
-        self.source: str = ""
 
     def word(self) -> str:
         return self.tokens.texts[self.at]
@@ -59,7 +58,7 @@ class Cursor:
         return repr(self.word()) if self.kind() != lexer.END else "the end of the line"
 
     def error(self, message: str, at: int = -1) -> AssemblerError:
-        column = self.tokens.columns[self.at if at < 0 else at]
+        column = self.tokens.column(self.at if at < 0 else at)
         return self.out.fail(message, self.tokens.line, column)
 
     def expression(self, what: str, low: int, high: int) -> int:
@@ -172,13 +171,17 @@ class Cursor:
         """What stands in brackets, as it stands."""
         open_at = self.at
         self.expect("[")
-        begin = self.tokens.columns[open_at]
-        end = self.source.find("]", begin)
-        if end < 0:
-            raise self.error("a bracket is not closed", open_at)
-        while self.kind() != lexer.END and self.tokens.columns[self.at] <= end + 1:
+        begin = self.tokens.column(open_at)
+        source = self.tokens.source
+        place = begin
+        while self.kind() != lexer.END:
+            word = self.word()
+            place = source.index(word, place)
             self.at += 1
-        return self.source[begin:end].strip()
+            if word == "]":
+                return source[begin:place].strip()
+            place += len(word)
+        raise self.error("a bracket is not closed", open_at)
 
     def plain_number(self, word: str) -> int:
         try:

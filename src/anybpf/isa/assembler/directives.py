@@ -76,7 +76,7 @@ class Directives:
         self.in_code = code
 
     def _error(self, message: str, tokens: Tokens, at: int) -> Exception:
-        return self.out.fail(message, tokens.line, tokens.columns[at])
+        return self.out.fail(message, tokens.line, tokens.column(at))
 
     def _constant(self, tokens: Tokens, at: int) -> None:
         name = tokens.texts[at]

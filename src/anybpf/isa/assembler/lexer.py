@@ -21,14 +21,28 @@ STRING: Final = 5
 JUNK: Final = 6
 _MOST_DIGITS: Final = 40
 
+# No groups, so that findall gives the tokens themselves; what kind each is, its first and last
+# characters say.
 _TOKEN: Final = re.compile(
-    r"(0[xX][0-9a-fA-F]+|0[bB][01]+(?!\w)|[0-9]+(?![0-9a-zA-Z_]))"
-    r"|([0-9]+[bf](?!\w))"
-    r"|(s(?:>>=|/=|%=|>=|<=|>|<)|<<=|>>=|[-+*/%&|^=!<>]=|<<|>>|[-+*/%&|^=<>~()\[\]{},:;#!])"
-    r"|([A-Za-z_.$@][\w.$@]*)"
-    r'|("(?:[^"\\]|\\.)*")'
-    r"|(\S)"
+    r"0[xX][0-9a-fA-F]+|0[bB][01]+(?!\w)|[0-9]+(?![0-9a-zA-Z_])"
+    r"|[0-9]+[bf](?!\w)"
+    r"|s(?:>>=|/=|%=|>=|<=|>|<)|<<=|>>=|[-+*/%&|^=!<>]=|<<|>>|[-+*/%&|^=<>~()\[\]{},:;#!]"
+    r"|[A-Za-z_.$@][\w.$@]*"
+    r'|"(?:[^"\\]|\\.)*"'
+    r"|\S"
 )
+
+
+def _first_characters() -> dict[str, int]:
+    kinds = dict.fromkeys("-+*/%&|^=<>~()[]{},:;#!", OPERATOR)
+    kinds |= dict.fromkeys("0123456789", NUMBER)
+    kinds |= dict.fromkeys("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_.$@", NAME)
+    kinds['"'] = STRING
+    return kinds
+
+
+_KINDS: Final = _first_characters()
+
 # Where a comment may begin, or a string in which none does.
 _COMMENT: Final = re.compile(r'//|/\*|#|;;|"(?:[^"\\]|\\.)*"')
 
@@ -45,34 +59,45 @@ _TARGET: Final = re.compile(r"(?<=[0-9a-f])[ \t]+<[^<>]*>[ \t]*$")
 
 
 class Tokens:
-    """The tokens of one line, with kinds and columns; the last one is an END."""
+    """The tokens of one line and their kinds; the last one is an END."""
 
-    __slots__ = ("columns", "kinds", "line", "texts", "values")
+    __slots__ = ("kinds", "line", "source", "texts")
 
-    def __init__(self, line: int) -> None:
+    def __init__(self, line: int, source: str) -> None:
         self.line: int = line
+        self.source: str = source
         self.texts: list[str] = []
         self.kinds: list[int] = []
-        self.columns: list[int] = []
 
-    def add(self, text: str, kind: int, column: int) -> None:
-        self.texts.append(text)
-        self.kinds.append(kind)
-        self.columns.append(column)
+    def column(self, index: int) -> int:
+        """Where a token stands, counted from one. Between tokens there is only white space."""
+        place = 0
+        for text in self.texts[:index]:
+            place = self.source.index(text, place) + len(text)
+        text = self.texts[index]
+        return (self.source.index(text, place) if text else len(self.source.rstrip())) + 1
 
 
 def tokenize(line: str, number: int) -> Tokens:
     """The tokens of a line that has no comments."""
-    tokens = Tokens(number)
-    texts = tokens.texts
+    tokens = Tokens(number, line)
+    texts: list[str] = _TOKEN.findall(line)
     kinds = tokens.kinds
-    columns = tokens.columns
-    for match in _TOKEN.finditer(line):
-        texts.append(match.group())
-        kind = match.lastindex
-        kinds.append(JUNK if kind is None else kind)
-        columns.append(match.start() + 1)
-    tokens.add("", END, len(line.rstrip()) + 1)
+    for text in texts:
+        kind = _KINDS.get(text[0], JUNK)
+        last = text[-1]
+        if kind == NAME:
+            if last in "<>=":  # signed operators begin with a letter
+                kind = OPERATOR
+        elif kind == NUMBER:
+            if last in "bf" and text[1] not in "xX":
+                kind = LOCAL
+        elif kind == STRING and len(text) == 1:
+            kind = JUNK
+        kinds.append(kind)
+    texts.append("")
+    kinds.append(END)
+    tokens.texts = texts
     return tokens
 
 

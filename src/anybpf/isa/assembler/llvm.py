@@ -81,7 +81,6 @@ class Parser(Cursor):
             return
         self.is_wide = "(18) " in line
         line = lexer.without_columns(line)
-        self.source = line
         self.tokens = tokenize(line, number)
         self.at = 0
         while self.kind() != lexer.END:
@@ -103,7 +102,7 @@ class Parser(Cursor):
             self.out.local_label(word)
         elif kind in (lexer.NAME, lexer.STRING) and not self.is_register():
             if self.directives.in_code:
-                column = self.tokens.columns[self.at]
+                column = self.tokens.column(self.at)
                 self.out.label(word.strip('"'), self.tokens.line, column)
         else:
             return False
@@ -338,7 +337,7 @@ class Parser(Cursor):
             and word not in self.directives.constants
         ):
             self.at += 1
-            column = self.tokens.columns[start]
+            column = self.tokens.column(start)
             self.out.emit_use(insn, word.strip('"'), kind, self.tokens.line, column)
             return
         if kind == JUMP_LONG:
@@ -383,7 +382,7 @@ class Parser(Cursor):
             self.out.emit(insn)
             return
         insn = Instruction(op.CALL_IMM, src=op.CALL_LOCAL)
-        self.out.emit_use(insn, name, CALL, self.tokens.line, self.tokens.columns[start])
+        self.out.emit_use(insn, name, CALL, self.tokens.line, self.tokens.column(start))
 
     def _call_kernel(self, start: int) -> None:
         self.at += 1

@@ -104,7 +104,7 @@ def _function_load(cursor: Cursor, dst: int) -> None:
         cursor.out.emit(insn)
         return
     line = cursor.tokens.line
-    cursor.out.emit_use(insn, inside, FUNCTION_LOAD, line, cursor.tokens.columns[start])
+    cursor.out.emit_use(insn, inside, FUNCTION_LOAD, line, cursor.tokens.column(start))
 
 
 def _map_instruction(dst: int, src: int, low: int, high: int) -> Instruction:
