@@ -28,7 +28,7 @@ _KERNEL_TYPES: Final = "kernel_functions"
 
 
 class Obstacle:
-    """One thing in the way of one program.
+    """One thing in the way of one program, or of all if ``program`` is empty.
 
     ``kind`` is one of: section, type, helper, license, map, map type, context field, function,
     symbol, CO-RE, instruction, limit, name. ``subject`` is what it is about. ``slot`` counts from
@@ -80,20 +80,28 @@ def portability(spec: CollectionSpec, platform: Platform) -> list[Obstacle]:
     and those of helpers mean something else on each.
     """
     found: list[Obstacle] = []
+    used: set[str] = set()
+    check: _Check | None = None
     for program in spec.programs.values():
-        found += _Check(spec, platform, program).run()
+        check = _Check(spec, platform, program)
+        found += check.run()
+        used.update(check.maps)
+    if check is not None:
+        found += check.unused_maps(used)
     return found
 
 
 class _Check:
     """The check of one program."""
 
-    __slots__ = ("found", "platform", "program", "seen", "spec")
+    __slots__ = ("found", "maps", "owner", "platform", "program", "seen", "spec")
 
     def __init__(self, spec: CollectionSpec, platform: Platform, program: ProgramSpec) -> None:
         self.spec: CollectionSpec = spec
         self.platform: Platform = platform
         self.program: ProgramSpec = program
+        self.owner: str = program.name
+        self.maps: dict[str, MapSpec] = {}  # what its instructions load
         self.found: list[Obstacle] = []
         # Each thing is told once per program, at the first place.
         self.seen: set[tuple[str, str, str]] = set()
@@ -102,15 +110,14 @@ class _Check:
         functions = self.program.functions
         self.type()
         self.limits(functions)
-        maps: dict[str, MapSpec] = {}
         for function in functions:
             slot = 0
             for index, insn in enumerate(function.instructions):
                 self.instruction(function, index, slot, insn)
                 if insn.map_name and insn.map_name in self.spec.maps:
-                    maps[insn.map_name] = self.spec.maps[insn.map_name]
+                    self.maps[insn.map_name] = self.spec.maps[insn.map_name]
                 slot += insn.slots
-        for name, each in maps.items():
+        for name, each in self.maps.items():
             self.map(name, each)
         walk = Flow(self.spec, self.platform, self.program.type, functions)
         for call in walk.calls:
@@ -118,6 +125,15 @@ class _Check:
         for access in walk.accesses:
             if access.place.kind == f.CONTEXT:
                 self.context(access)
+        return self.found
+
+    def unused_maps(self, used: set[str]) -> list[Obstacle]:
+        """Obstacles of maps that no program names: loaders create them all the same."""
+        self.found = []
+        self.owner = ""
+        for name, each in self.spec.maps.items():
+            if name not in used:
+                self.map(name, each)
         return self.found
 
     def add(
@@ -133,7 +149,7 @@ class _Check:
         if key in self.seen:
             return
         self.seen.add(key)
-        obstacle = Obstacle(self.program.name, kind, subject, message)
+        obstacle = Obstacle(self.owner, kind, subject, message)
         if function is not None:
             obstacle.function = function.name
             obstacle.slot = slot
