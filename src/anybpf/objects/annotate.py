@@ -68,7 +68,6 @@ def _instruction(obj: ObjectFile, code: Code, offset: int, what: str) -> Instruc
 
 
 def _functions(obj: ObjectFile, code: Code, btf: BTF, table: InfoSection) -> None:
-    functions = obj.functions_at.get(code.section.index, {})
     for row in table.rows():
         offset: int = row[0]
         found = btf.type(row[1])
@@ -81,7 +80,7 @@ def _functions(obj: ObjectFile, code: Code, btf: BTF, table: InfoSection) -> Non
             )
         insn = _instruction(obj, code, offset, "function")
         insn.function = BTFFunction(found.name, found.id)
-        function = functions.get(offset)
+        function = obj.function_at(code.section.index, offset)
         if function is not None:
             function.type_id = found.id
 

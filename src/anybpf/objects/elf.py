@@ -69,10 +69,10 @@ _NAMES_ALLOWANCE: Final = 0x10000
 
 
 class Section:
-    """One section. ``data`` is a view of its bytes in the file, empty for one without any."""
+    """One section; where it lies in the file was checked as it was read."""
 
     __slots__ = (
-        "address", "align", "data", "entsize", "flags", "index", "info", "link", "name", "offset",
+        "_file", "address", "align", "entsize", "flags", "index", "info", "link", "name", "offset",
         "size", "type",
     )  # fmt: skip
 
@@ -88,7 +88,7 @@ class Section:
         info: int,
         align: int,
         entsize: int,
-        data: memoryview,
+        file: memoryview,
     ) -> None:
         self.index: int = index
         self.name: str = ""
@@ -101,7 +101,14 @@ class Section:
         self.info: int = info
         self.align: int = align
         self.entsize: int = entsize
-        self.data: memoryview = data
+        self._file: memoryview = file
+
+    @property
+    def data(self) -> memoryview:
+        """A view of the section's bytes in the file, empty for one without any."""
+        if self.type == SHT_NULL or self.type == SHT_NOBITS:
+            return self._file[:0]
+        return self._file[self.offset : self.offset + self.size]
 
     @property
     def is_code(self) -> bool:
@@ -278,11 +285,9 @@ class ElfFile:
         end = table + count * SECTION_HEADER_SIZE
         name_offsets: list[int] = []
         total = 0
-        empty = self.data[:0]
         for index, fields in enumerate(row.iter_unpack(self.data[table:end])):
             name_offset, type_number, flags, address, offset = fields[:5]
             length, link, info, align, entsize = fields[5:]
-            contents = empty
             if type_number != SHT_NULL and type_number != SHT_NOBITS:
                 if offset + length > size:
                     raise self.error(
@@ -291,10 +296,9 @@ class ElfFile:
                         table + index * SECTION_HEADER_SIZE + 24,
                     )
                 total += length
-                contents = self.data[offset : offset + length]
             section = Section(
                 index, type_number, flags, address, offset, length, link, info, align, entsize,
-                contents,
+                self.data,
             )  # fmt: skip
             self.sections.append(section)
             name_offsets.append(name_offset)
@@ -364,6 +368,10 @@ class ElfFile:
             found = self._read_symbols()
             self._symbols = found
         return found
+
+    def forget_symbols(self) -> None:
+        """Give their memory back; they are read again if asked for."""
+        self._symbols = None
 
     def symbol_section(self) -> Section | None:
         """The symbol table; more than one is an error."""

@@ -29,8 +29,8 @@ class Code:
 
     ``wide`` are the slots of 16-byte loads, ascending. ``starts`` holds the symbol of each place
     where a function begins, none where only a call says so; ``aliases`` holds further names of
-    such a place. ``relocated`` are the slots that a relocation points to. ``untyped``: what the
-    section begins with has no symbol that says it is a function.
+    such a place. ``relocated`` is 1 for each slot that a relocation points to. ``untyped``: what
+    the section begins with has no symbol that says it is a function.
     """
 
     __slots__ = (
@@ -45,7 +45,7 @@ class Code:
         self.wide: list[int] = []
         self.untyped: bool = False
         self.relocations: list[Relocation] = []
-        self.relocated: set[int] = set()
+        self.relocated: bytearray = bytearray(section.size // SLOT)
         self.starts: dict[int, Symbol | None] = {}
         self.aliases: dict[int, list[str]] = {}
 
@@ -72,10 +72,8 @@ def read_functions(obj: ObjectFile) -> list[Code]:
         _starts_by_calls(obj, code)
     _cut(obj, codes)
     for code in codes.values():
-        first = code.starts[0]
-        code.untyped = first is None or first.kind != e.STT_FUNC
-        code.starts = {}
         _refer(obj, code)
+        code.relocations = []
     return list(codes.values())
 
 
@@ -103,7 +101,7 @@ def _decode(obj: ObjectFile, section: Section) -> Code:
                 section, "a relocation into the middle of an instruction", relocation.offset
             )
         code.relocations.append(relocation)
-        code.relocated.add(relocation.offset // SLOT)
+        code.relocated[relocation.offset // SLOT] = 1
     return code
 
 
@@ -201,7 +199,7 @@ def _starts_by_calls(obj: ObjectFile, code: Code) -> None:
     slot = 0
     for insn in code.instructions:
         if insn.opcode == op.CALL_IMM or insn.opcode == op.LD_IMM64:
-            if (insn.is_local_call or insn.is_function_load) and slot not in code.relocated:
+            if (insn.is_local_call or insn.is_function_load) and not code.relocated[slot]:
                 target = slot + 1 + _low_signed(insn)
                 if target * SLOT not in code.starts:
                     if not 0 <= target < code.slots:
@@ -239,6 +237,9 @@ def _cut(obj: ObjectFile, codes: dict[int, Code]) -> None:
     for code in codes.values():
         for offset in sorted(code.starts):
             starts.append(_Start(code, offset, code.starts[offset]))
+        first_symbol = code.starts[0]
+        code.untyped = first_symbol is None or first_symbol.kind != e.STT_FUNC
+        code.starts = {}
     _name(starts)
     for position, start in enumerate(starts):
         code = start.code
@@ -279,7 +280,7 @@ def _cut(obj: ObjectFile, codes: dict[int, Code]) -> None:
         else:
             function.is_global = False
         obj.spec.functions[start.key] = function
-        obj.functions_at.setdefault(section.index, {})[start.offset] = function
+        obj.functions_in.setdefault(section.index, []).append(function)
 
 
 def _name(starts: list[_Start]) -> None:
@@ -301,29 +302,36 @@ def _name(starts: list[_Start]) -> None:
 
 def _refer(obj: ObjectFile, code: Code) -> None:
     """Annotate each instruction that refers to something, and note who calls whom."""
-    functions = obj.functions_at.get(code.section.index, {})
     for relocation in code.relocations:
         index = code.index(relocation.offset // SLOT)
         _relocate(obj, code, relocation, code.instructions[index])
-    for function in functions.values():
+    section_index = code.section.index
+    for function in obj.functions_in.get(section_index, []):
         slot = function.offset // SLOT
         calls: dict[str, None] = {}
         for insn in function.instructions:
             opcode = insn.opcode
             if opcode == op.CALL_IMM:
                 if insn.src == op.CALL_LOCAL:
-                    if slot not in code.relocated:
-                        insn.reference = functions[(slot + 1 + int(insn.imm)) * SLOT].name
+                    if not code.relocated[slot]:
+                        insn.reference = _name_at(obj, section_index, slot + 1 + int(insn.imm))
                     calls[insn.reference] = None
             elif opcode == op.LD_IMM64:
                 if insn.src == op.PSEUDO_FUNCTION:
-                    if slot not in code.relocated:
-                        insn.reference = functions[(slot + 1 + _low_signed(insn)) * SLOT].name
+                    if not code.relocated[slot]:
+                        insn.reference = _name_at(obj, section_index, slot + 1 + _low_signed(insn))
                     calls[insn.reference] = None
                 slot += 1
             slot += 1
         if calls:
             function.calls = tuple(calls)
+
+
+def _name_at(obj: ObjectFile, section_index: int, slot: int) -> str:
+    """The name of the function at a slot where one was found to begin."""
+    function = obj.function_at(section_index, slot * SLOT)
+    assert function is not None
+    return function.name
 
 
 def _relocate(obj: ObjectFile, code: Code, relocation: Relocation, insn: Instruction) -> None:
@@ -333,11 +341,11 @@ def _relocate(obj: ObjectFile, code: Code, relocation: Relocation, insn: Instruc
         if section_index == e.SHN_UNDEF:
             _extern_call(obj, code, relocation, symbol, insn)
             return
-        target = obj.functions_at.get(section_index)
-        if target is None:
+        called = obj.function_at(section_index, _code_target(insn, symbol, relocation))
+        if called is None:
             raise _wrong(obj, code, relocation, symbol, "a call to what is no code")
         insn.src = op.CALL_LOCAL
-        insn.reference = target[_code_target(insn, symbol, relocation)].name
+        insn.reference = called.name
         return
     if insn.opcode != op.LD_IMM64:
         raise _wrong(
@@ -368,10 +376,10 @@ def _relocate(obj: ObjectFile, code: Code, relocation: Relocation, insn: Instruc
         if symbol.kind != e.STT_SECTION:
             insn.reference = symbol.name
         return
-    functions = obj.functions_at.get(section_index)
-    if functions is not None:
+    meant = obj.function_at(section_index, _code_target(insn, symbol, relocation))
+    if meant is not None:
         insn.src = op.PSEUDO_FUNCTION
-        insn.reference = functions[_code_target(insn, symbol, relocation)].name
+        insn.reference = meant.name
         insn.imm = 0
         return
     name = ""

@@ -83,14 +83,15 @@ def _fill(obj: ObjectFile) -> None:
     read_data(obj, data_sections)
     read_externs(obj, data_sections)
     codes = read_functions(obj)
+    read_struct_ops(obj, data_sections)
+    fill_values(obj, definitions)
+    obj.forget_symbols()
     if obj.btf is not None:
         if ext is not None:
             annotate(obj, codes, obj.btf, ext)
         _describe_functions(obj, obj.btf)
     read_programs(obj, codes)
-    read_struct_ops(obj, data_sections)
     name_members(obj)
-    fill_values(obj, definitions)
     fill_tail_calls(obj)
 
 

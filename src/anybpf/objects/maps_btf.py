@@ -312,8 +312,5 @@ def _fill(
 
 def _program_at(obj: ObjectFile, symbol: Symbol) -> str:
     """The key of the program that a symbol stands for."""
-    functions = obj.functions_at.get(symbol.section_index)
-    if functions is None:
-        return ""
-    function = functions.get(symbol.value)
+    function = obj.function_at(symbol.section_index, symbol.value)
     return "" if function is None else function.name

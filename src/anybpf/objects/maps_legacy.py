@@ -212,10 +212,9 @@ def _connect(obj: ObjectFile, found: list[Definition]) -> None:
                 f"{len(found)}",
                 spec.section_offset,
             )
-        if inner is None or inner is definition:
-            continue
-        spec.inner = inner.spec.copy()
-        spec.inner.inner = None  # maps nest one deep
+        if inner is None or inner.spec.type in _OF_MAPS:
+            continue  # maps nest one deep
+        spec.inner = inner.spec
         if definition.inner_id and inner.inner_slot >= 0:
             spec.contents.append((slot_key(obj, inner.inner_slot), inner.key))
 

@@ -32,10 +32,10 @@ def read_programs(obj: ObjectFile, codes: list[Code]) -> None:
 def _add_entries(obj: ObjectFile, code: Code, called: frozenset[str]) -> None:
     """Add the functions of a section that can be entered from outside and are not ``called``."""
     match: SectionMatch = obj.platform.section(code.section.name)
-    for offset, function in obj.functions_at.get(code.section.index, {}).items():
+    for function in obj.functions_in.get(code.section.index, []):
         # Without a typed symbol, what the section begins with is its program: old compilers did
         # not give types to static functions, and tools strip symbols.
-        entered = function.is_global or (offset == 0 and code.untyped)
+        entered = function.is_global or (function.offset == 0 and code.untyped)
         if entered and function.name not in called:
             _add(obj, code.section.name, function, match)
 

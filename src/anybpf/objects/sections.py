@@ -83,11 +83,11 @@ class ObjectFile:
 
     ``symbols_in`` holds the symbols that define something in a section with a role, ``map_at`` the
     key in ``spec.maps`` of each map definition by section and offset, ``data_map`` the key of each
-    data section's map, ``functions_at`` the functions by section and offset.
+    data section's map, ``functions_in`` the functions of each section by offset.
     """
 
     __slots__ = (
-        "btf", "data_map", "elf", "functions_at", "labels", "map_at", "platform", "roles", "spec",
+        "btf", "data_map", "elf", "functions_in", "labels", "map_at", "platform", "roles", "spec",
         "symbols_in", "tags",
     )  # fmt: skip
 
@@ -101,7 +101,7 @@ class ObjectFile:
         self.labels: dict[int, list[Symbol]] = {}
         self.map_at: dict[int, dict[int, str]] = {}
         self.data_map: dict[int, str] = {}
-        self.functions_at: dict[int, dict[int, Function]] = {}
+        self.functions_in: dict[int, list[Function]] = {}
         self.tags: dict[int, list[str]] = {}  # declaration tags by the id of the type they are on
         roles = self.roles
         count = len(roles)
@@ -116,6 +116,29 @@ class ObjectFile:
                 self.labels.setdefault(index, []).append(symbol)
             else:
                 self.symbols_in.setdefault(index, []).append(symbol)
+
+    def function_at(self, section_index: int, offset: int) -> Function | None:
+        """The function that begins at an offset of a section."""
+        functions = self.functions_in.get(section_index)
+        if functions is None:
+            return None
+        low = 0
+        high = len(functions)
+        while low < high:
+            middle = (low + high) // 2
+            if functions[middle].offset < offset:
+                low = middle + 1
+            else:
+                high = middle
+        if low < len(functions) and functions[low].offset == offset:
+            return functions[low]
+        return None
+
+    def forget_symbols(self) -> None:
+        """Give the memory of the symbols back, once everything refers to specs instead."""
+        self.symbols_in = {}
+        self.labels = {}
+        self.elf.forget_symbols()
 
     def sections_with(self, role: int) -> list[Section]:
         """The sections of a role, in file order."""

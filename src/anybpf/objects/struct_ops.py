@@ -13,7 +13,7 @@ from anybpf.btf.layout import field_path, resolve
 from anybpf.objects import sections as s
 from anybpf.objects.elf import Relocation, Section
 from anybpf.objects.sections import ObjectFile, free_name
-from anybpf.objects.specs import Function, MapSpec
+from anybpf.objects.specs import MapSpec
 
 LINK: Final = 1 << 13  # BPF_F_LINK, include/uapi/linux/bpf.h
 _ZERO_KEY: Final = b"\0\0\0\0"
@@ -88,10 +88,7 @@ def _connect(obj: ObjectFile, section: Section, maps: list[MapSpec]) -> None:
         if home is None or not 0 <= inside < home.value_size:
             raise obj.error(section, "a relocation outside of every struct", relocation.offset)
         member = field_path(btf, home.value_type_id, inside, _POINTER_SIZE)
-        functions = obj.functions_at.get(symbol.section_index)
-        function: Function | None = None
-        if functions is not None:
-            function = functions.get(symbol.value)
+        function = obj.function_at(symbol.section_index, symbol.value)
         if member is None or function is None:
             raise obj.error(
                 section,
