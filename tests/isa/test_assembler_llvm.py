@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -329,3 +332,24 @@ def test_any_text_is_assembled_or_refused(text: str, dialect: str) -> None:
 def test_deep_and_long_expressions_are_refused(text: str) -> None:
     with pytest.raises(AssemblerError):
         assemble(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/**/" * 50_000 + "exit",
+        "a: " + "goto a; " * 5_000,
+        "1: " + "goto 1b; 1: " * 20_000 + "exit",
+        '\\"' * 50_000,
+        "a" * 100_000 + "(:",
+        "r1 = map[" + "x " * 50_000,
+        "r0 = 1" + "+1" * 50_000,
+        "; ; ;" * 50_000,
+    ],
+    ids=lambda text: text[:12],
+)
+def test_long_lines_take_no_more_time_than_their_length(text: str) -> None:
+    started = time.process_time()
+    with contextlib.suppress(AssemblerError):
+        assemble(text)
+    assert time.process_time() - started < 5

@@ -28,7 +28,7 @@ _TOKEN: Final = re.compile(
     r"|[0-9]+[bf](?!\w)"
     r"|s(?:>>=|/=|%=|>=|<=|>|<)|<<=|>>=|[-+*/%&|^=!<>]=|<<|>>|[-+*/%&|^=<>~()\[\]{},:;#!]"
     r"|[A-Za-z_.$@][\w.$@]*"
-    r'|"(?:[^"\\]|\\.)*"'
+    r'|"(?:[^"\\]|\\.)*(?:"|\\?$)'
     r"|\S"
 )
 
@@ -44,11 +44,10 @@ def _first_characters() -> dict[str, int]:
 _KINDS: Final = _first_characters()
 
 # Where a comment may begin, or a string in which none does.
-_COMMENT: Final = re.compile(r'//|/\*|#|;;|"(?:[^"\\]|\\.)*"')
+_COMMENT: Final = re.compile(r'//|/\*|#|;;|"(?:[^"\\]|\\.)*(?:"|\\?$)')
 
-# "0000000000000008 <name>:" in llvm-objdump's listings, "int f(struct x * y):" in bpftool's.
+# "0000000000000008 <name>:" in llvm-objdump's listings.
 _SYMBOL_LINE: Final = re.compile(r"\s*[0-9a-f]{8,16} <(.+)>:\s*$")
-_PROTOTYPE_LINE: Final = re.compile(r"[A-Za-z_][\w\s*]*?(\w+)\([^()]*\):\s*$")
 _HEADLINE: Final = re.compile(r"Disassembly of section .*:\s*$|.*:\s+file format \S+\s*$")
 # After "12:" come the bytes of one or two slots, or the opcode in parentheses.
 _COLUMNS: Final = re.compile(
@@ -61,19 +60,26 @@ _TARGET: Final = re.compile(r"(?<=[0-9a-f])[ \t]+<[^<>]*>[ \t]*$")
 class Tokens:
     """The tokens of one line and their kinds; the last one is an END."""
 
-    __slots__ = ("kinds", "line", "source", "texts")
+    __slots__ = ("_index", "_place", "kinds", "line", "source", "texts")
 
     def __init__(self, line: int, source: str) -> None:
         self.line: int = line
         self.source: str = source
         self.texts: list[str] = []
         self.kinds: list[int] = []
+        # Where the search for a column got to: a token, and the place where the one before ends.
+        self._index: int = 0
+        self._place: int = 0
 
     def column(self, index: int) -> int:
         """Where a token stands, counted from one. Between tokens there is only white space."""
-        place = 0
-        for text in self.texts[:index]:
+        if index < self._index:
+            self._index = self._place = 0
+        place = self._place
+        for text in self.texts[self._index : index]:
             place = self.source.index(text, place) + len(text)
+        self._index = index
+        self._place = place
         text = self.texts[index]
         return (self.source.index(text, place) if text else len(self.source.rstrip())) + 1
 
@@ -92,8 +98,8 @@ def tokenize(line: str, number: int) -> Tokens:
         elif kind == NUMBER:
             if last in "bf" and text[1] not in "xX":
                 kind = LOCAL
-        elif kind == STRING and len(text) == 1:
-            kind = JUNK
+        elif kind == STRING and (last != '"' or len(text) == 1):
+            kind = JUNK  # it is not closed
         kinds.append(kind)
     texts.append("")
     kinds.append(END)
@@ -127,27 +133,33 @@ class Stripper:
             self.in_comment = False
             start = end + 2
             line = " " * start + line[start:]
+        parts: list[str] = []
+        copied = 0
         while True:
             match = _COMMENT.search(line, start)
             if match is None:
-                return line
+                break
             what = match.group()
             begin = match.start()
             start = match.end()
-            if what == "//" or what == ";;":
-                return line[:begin]
-            if what == "#":
+            if what == "#" and begin > 0 and start < len(line):
                 # "name#12" and "pc+3#name" are one thing in the kernel's listings.
-                if begin > 0 and start < len(line) and _joins(line[begin - 1], line[start]):
+                if _joins(line[begin - 1], line[start]):
                     continue
-                return line[:begin]
-            if what == "/*":
-                end = line.find("*/", start)
-                if end < 0:
-                    self.in_comment = True
-                    return line[:begin]
-                line = line[:begin] + " " * (end + 2 - begin) + line[end + 2 :]
-                start = end + 2
+            elif what[0] == '"':
+                continue
+            parts.append(line[copied:begin])
+            if what != "/*":
+                return "".join(parts)
+            end = line.find("*/", start)
+            if end < 0:
+                self.in_comment = True
+                return "".join(parts)
+            start = end + 2
+            parts.append(" " * (start - begin))
+            copied = start
+        parts.append(line[copied:])
+        return "".join(parts)
 
 
 def _joins(before: str, after: str) -> bool:
@@ -158,8 +170,17 @@ def headline_label(line: str) -> str:
     """The name in a headline over code, or ''."""
     if not line.rstrip().endswith(":"):
         return ""
-    match = _SYMBOL_LINE.match(line) or _PROTOTYPE_LINE.match(line)
-    return match.group(1) if match is not None else ""
+    match = _SYMBOL_LINE.match(line)
+    return match.group(1) if match is not None else _prototype_name(line)
+
+
+def _prototype_name(line: str) -> str:
+    """The function's name in "int f(struct x * y):", as bpftool has it, or ''."""
+    head, bracket, rest = line.partition("(")
+    words = head.replace("*", " ").split()
+    if not bracket or not rest.rstrip().endswith("):") or len(words) < 2:
+        return ""
+    return words[-1] if all(word.isidentifier() for word in words) else ""
 
 
 def is_headline(line: str) -> bool:

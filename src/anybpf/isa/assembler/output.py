@@ -6,7 +6,9 @@ their line. It knows nothing of either dialect's syntax.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
+from itertools import islice
 from typing import Final
 
 from anybpf.errors import AssemblerError
@@ -17,6 +19,8 @@ JUMP: Final = 0
 JUMP_LONG: Final = 1
 CALL: Final = 2
 FUNCTION_LOAD: Final = 3
+
+_MOST_COMPARED: Final = 500  # names that a hint is looked for among
 
 UNRESOLVED: Final = -1  # the immediate of a call to a function that is not here
 
@@ -133,16 +137,15 @@ class Output:
         if not name[:1].isdigit():
             return -1
         places = self.locals.get(name[:-1], [])
+        index = bisect_right(places, use.slot)
         if name[-1] == "b":
-            before = [slot for slot in places if slot <= use.slot]
-            return before[-1] if before else -1
-        after = [slot for slot in places if slot > use.slot]
-        return after[0] if after else -1
+            return places[index - 1] if index else -1
+        return places[index] if index < len(places) else -1
 
 
 def near(word: str, known: Iterable[str]) -> str:
     """A hint such as "; did you mean ldxw?", or '' if nothing is near."""
     from difflib import get_close_matches
 
-    found = get_close_matches(word, list(known), 3, 0.6)
+    found = get_close_matches(word, list(islice(known, _MOST_COMPARED)), 3, 0.6)
     return f"; did you mean {' or '.join(found)}?" if found else ""
