@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from anybpf.btf import BTFBuilder, Int, Member, Pointer, SectionVar, Struct, Var
+from anybpf.btf import BTFBuilder, DeclTag, Int, Member, Pointer, SectionVar, Struct, Var
 from anybpf.btf import DataSection as BTFDataSection
 from anybpf.errors import ObjectError
 from anybpf.isa import Instruction, encode
@@ -228,6 +228,42 @@ def one_struct_for_many_maps(size: int) -> bytes:
     return writer.encode()
 
 
+def many_declaration_tags(size: int) -> bytes:
+    builder = BTFBuilder()
+    number = builder.add(Int("int", 4))
+    for each in range(size // 40):
+        builder.add(DeclTag(f"t{each}", builder.add(Pointer(number))))
+    return with_btf(builder)
+
+
+def many_data_sections(size: int) -> bytes:
+    """Sections of BTF that all bear one name, each with many variables."""
+    builder = BTFBuilder()
+    var = builder.add(Var("v", builder.add(Int("int", 4))))
+    for _ in range(8):
+        places = [SectionVar(var, n * 4, 4) for n in range(size // 100)]
+        builder.add(BTFDataSection(".data", len(places) * 4, places))
+    return with_btf(builder)
+
+
+def many_types(size: int) -> bytes:
+    builder = BTFBuilder()
+    number = builder.add(Int("int", 4))
+    for _ in range(size // 12):
+        builder.add(Pointer(number))
+    return with_btf(builder)
+
+
+def with_btf(builder: BTFBuilder) -> bytes:
+    writer = ElfWriter()
+    code = writer.add_section("xdp", EXIT, flags=6, align=8)
+    writer.add_symbol("main", code, kind=elf.STT_FUNC)
+    data = writer.add_section(".data", bytes(8), flags=3)
+    writer.add_symbol("v", data, 0, 4, kind=elf.STT_OBJECT)
+    writer.add_section(".BTF", builder.build().encode())
+    return writer.encode()
+
+
 COMPILED = not (elf.__file__ or "").endswith(".py")
 # Bytes that loading may take for a byte of the file, compiled: ten, and more only for files that
 # are nothing but symbols, each of which becomes several objects.
@@ -236,6 +272,9 @@ COSTLY = [
     (many_symbols_on_one_function, 10),
     (many_equal_names, 10),
     (one_struct_for_many_maps, 10),
+    (many_types, 10),
+    (many_data_sections, 10),
+    (many_declaration_tags, 13),
     (many_sections, 13),
     (many_programs_sharing_a_chain, 21),
     (a_function_per_slot, 21),

@@ -7,6 +7,7 @@ the file is one :class:`ObjectError`.
 from __future__ import annotations
 
 import os
+from struct import Struct
 from typing import BinaryIO, Final
 
 from anybpf.btf import BTF, BTFExt
@@ -16,7 +17,7 @@ from anybpf.objects import sections as s
 from anybpf.objects.annotate import annotate
 from anybpf.objects.data import read_data
 from anybpf.objects.elf import ElfFile, Section
-from anybpf.objects.externs import read_externs
+from anybpf.objects.externs import KCONFIG, KSYMS, read_externs
 from anybpf.objects.functions import read_functions
 from anybpf.objects.maps_btf import fill_values, read_btf_maps
 from anybpf.objects.maps_legacy import fill_tail_calls, read_legacy_maps
@@ -135,19 +136,26 @@ def _index_types(obj: ObjectFile) -> dict[str, t.DataSection]:
     btf = obj.btf
     if btf is None:
         return found
-    # Looks at the kind of each record only, so that no other type has to be made: the kind is in
-    # bits 24 to 28 of the second word (btf.rst, section 2.1).
+    # Looks at the records themselves, so that no other type has to be made: first the offset of
+    # the name, then a word with the kind in bits 24 to 28 (btf.rst, section 2.1).
     data = btf.encode()
     byte = 4 if btf.big_endian else 7
+    word = Struct(">I" if btf.big_endian else "<I")
+    wanted = {KCONFIG, KSYMS}
+    for section in obj.elf.sections:
+        if obj.roles[section.index] not in (s.OTHER, s.CODE):
+            wanted.add(section.name)
     for type_id in range(1, len(btf)):
         start = btf.offset_of(type_id)
         if start is None:
             continue
         kind = data[start + byte] & 0x1F
         if kind == t.KIND_DATASEC:
-            section = btf.type(type_id)
-            if isinstance(section, t.DataSection):
-                found.setdefault(section.name, section)
+            name = btf.string(word.unpack_from(data, start)[0])
+            if name in wanted and name not in found:
+                described = btf.type(type_id)
+                if isinstance(described, t.DataSection):
+                    found[name] = described
         elif kind == t.KIND_DECL_TAG:
             tag = btf.type(type_id)
             if isinstance(tag, t.DeclTag) and tag.component_index < 0:

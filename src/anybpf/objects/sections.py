@@ -102,7 +102,9 @@ class ObjectFile:
         self.map_at: dict[int, dict[int, str]] = {}
         self.data_map: dict[int, str] = {}
         self.functions_in: dict[int, list[Function]] = {}
-        self.tags: dict[int, list[str]] = {}  # declaration tags by the id of the type they are on
+        self.tags: dict[
+            int, tuple[str, ...]
+        ] = {}  # declaration tags by the id of the type they are on
         roles = self.roles
         count = len(roles)
         for symbol in elf.symbols:
