@@ -102,9 +102,8 @@ class ObjectFile:
         self.map_at: dict[int, dict[int, str]] = {}
         self.data_map: dict[int, str] = {}
         self.functions_in: dict[int, list[Function]] = {}
-        self.tags: dict[
-            int, tuple[str, ...]
-        ] = {}  # declaration tags by the id of the type they are on
+        # Declaration tags by the id of the type that they are on.
+        self.tags: dict[int, list[str]] = {}
         roles = self.roles
         count = len(roles)
         for symbol in elf.symbols:
