@@ -41,7 +41,9 @@ def test_import_pulls_in_nothing_else(tmp_path: Path) -> None:
     assert all(name.startswith("anybpf.") for name in first.split()), first
     assert "anybpf.platforms.linux" not in first.split()
     assert "anybpf.platforms.linux" in second.split()
-    assert all(name.startswith("anybpf.platforms.") for name in second.split()), second
+    # importlib is how the tables are fetched; some interpreters have it loaded already.
+    own = [name for name in second.split() if not name.startswith("importlib")]
+    assert all(name.startswith("anybpf.platforms.") for name in own), second
 
 
 def test_tables_are_ready_at_once(tmp_path: Path) -> None:

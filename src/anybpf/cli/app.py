@@ -140,6 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     known = {name for name, _ in COMMANDS}
     named = next((word for word in words if not word.startswith("-")), "")
+    who = f"anybpf {named}"
     try:
         if named not in known:
             front = front_parser()
@@ -150,13 +151,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if rest and not getattr(parsed, "takes_rest", False):
             parsed.parser.error(f"unknown arguments: {' '.join(rest)}")
         parsed.rest = [*passed_on, *rest]
+        who = parsed.parser.prog
         run: Run = parsed.run
         code = run(parsed)
         sys.stdout.flush()
     except SystemExit as leaving:  # how argparse ends --help, --version and its errors
         return leaving.code if isinstance(leaving.code, int) else DONE
     except AnyBPFError as error:
-        print(f"anybpf {named}: {_one_line(error)}", file=sys.stderr)
+        print(f"{who}: {str(error).rstrip()}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         # Whoever read our output has seen enough. Python must not complain of it at its end.
@@ -166,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        print(f"anybpf {named}: {what}", file=sys.stderr)
+        print(f"{who}: {what}", file=sys.stderr)
         return BAD
     return code
 
@@ -195,12 +197,6 @@ def _split_off(named: str, words: list[str]) -> tuple[list[str], list[str]]:
         else:
             kept.append(word)
     return kept, passed_on
-
-
-def _one_line(error: AnyBPFError) -> str:
-    """The error's text; a compiler's many lines are left as they are."""
-    text = str(error)
-    return text.rstrip("\n")
 
 
 def _indent(text: str) -> str:

@@ -133,17 +133,19 @@ def _variable_rows(spec: CollectionSpec) -> list[str]:
 def map_lines(spec: CollectionSpec) -> list[str]:
     """The maps one by one: sizes, types, inner maps, initial entries."""
     lines: list[str] = []
-    for each in spec.maps.values():
-        lines += [*([""] if lines else []), *_one_map(spec, each)]
+    for name, each in spec.maps.items():
+        lines += [*([""] if lines else []), *_one_map(spec, name, each)]
     return lines or [f"{spec.file or spec.name}: no maps"]
 
 
-def _one_map(spec: CollectionSpec, each: MapSpec) -> list[str]:
-    lines = [f"{each.name}: {each.type}, {plural(each.max_entries, 'entry', 'entries')}"]
+def _one_map(spec: CollectionSpec, name: str, each: MapSpec) -> list[str]:
+    lines = [f"{name}: {each.type}, {plural(each.max_entries, 'entry', 'entries')}"]
     lines.append(f"  key    {_sized(spec, each.key_size, each.key_type_id)}")
     lines.append(f"  value  {_sized(spec, each.value_size, each.value_type_id)}")
+    if each.name != name:
+        lines.append(f"  named  {each.name}")
     if each.flags:
-        lines.append(f"  flags  {each.flags:#x}")
+        lines.append(f"  flags  {flag_names(spec, each.flags)}")
     if each.extra:
         lines.append(f"  extra  {each.extra:#x}")
     if each.numa_node >= 0:
@@ -153,7 +155,7 @@ def _one_map(spec: CollectionSpec, each: MapSpec) -> list[str]:
     lines += [f"  tag    {tag}" for tag in each.tags]
     if each.inner is not None:
         lines.append("  inner map:")
-        lines += [f"    {line}" for line in _one_map(spec, each.inner)]
+        lines += [f"    {line}" for line in _one_map(spec, each.inner.name, each.inner)]
     for key, value in each.contents if each.kind == "user" else ():
         shown = value if isinstance(value, str) else value.hex(" ")
         lines.append(f"  [{int.from_bytes(key, 'little')}] = {shown}")
@@ -169,8 +171,11 @@ def type_text(spec: CollectionSpec, type_id: int) -> str:
     """The type's name as C writes it, or '' where the object does not say."""
     if spec.btf is None or not type_id:
         return ""
+    from anybpf.btf import DataSection
     from anybpf.btf.names import type_name
 
+    if isinstance(spec.btf.type(type_id), DataSection):
+        return ""  # a section is not a type that C can name
     return type_name(spec.btf, type_id)
 
 
@@ -183,6 +188,18 @@ def value_text(spec: CollectionSpec, variable: VariableSpec) -> str:
     else:
         text = variable.value[:20].hex(" ")
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def flag_names(spec: CollectionSpec, flags: int) -> str:
+    """The names of a map's flags, and the number of what has none."""
+    from anybpf.platforms import get
+
+    words = []
+    for flag in get(spec.platform).map_flags:
+        if flags & flag.bit:
+            words.append(flag.name)
+            flags &= ~flag.bit
+    return " ".join([*words, *([f"{flags:#x}"] if flags else [])])
 
 
 def section_type(number: int) -> str:
@@ -218,7 +235,7 @@ def object_as_json(spec: CollectionSpec, elf: ElfFile) -> dict[str, Any]:
             for s in elf.sections[1:]
         ],
         "programs": [program_as_json(each) for each in spec.programs.values()],
-        "maps": [map_as_json(spec, each) for each in spec.maps.values()],
+        "maps": [map_as_json(spec, name, each) for name, each in spec.maps.items()],
         "variables": [
             {
                 "name": name,
@@ -259,8 +276,10 @@ def program_as_json(program: ProgramSpec) -> dict[str, Any]:
     }
 
 
-def map_as_json(spec: CollectionSpec, each: MapSpec) -> dict[str, Any]:
+def map_as_json(spec: CollectionSpec, key: str, each: MapSpec) -> dict[str, Any]:
+    """``key`` is what the specs call it, ``name`` what a system is told."""
     return {
+        "key": key,
         "name": each.name,
         "type": each.type,
         "bytes_key": each.key_size,
@@ -275,7 +294,7 @@ def map_as_json(spec: CollectionSpec, each: MapSpec) -> dict[str, Any]:
         "kind": each.kind,
         "section": each.section or None,
         "tags": each.tags,
-        "inner_map": None if each.inner is None else map_as_json(spec, each.inner),
+        "inner_map": None if each.inner is None else map_as_json(spec, each.inner.name, each.inner),
         "contents": [
             {"key": key.hex(), "value": value if isinstance(value, str) else value.hex()}
             for key, value in each.contents

@@ -31,7 +31,7 @@ _UINT_LIMIT: Final = 1 << 32
 class _Piece:
     """A function on its way into a section."""
 
-    __slots__ = ("instructions", "name", "offset", "section", "size", "start", "symbol")
+    __slots__ = ("instructions", "labels", "name", "offset", "section", "size", "start", "symbol")
 
     def __init__(self, name: str, section: str, start: int) -> None:
         self.name: str = name
@@ -39,6 +39,7 @@ class _Piece:
         self.start: int = start  # its first slot in the instructions that it was part of
         self.size: int = 0  # in slots
         self.instructions: list[Instruction] = []
+        self.labels: set[str] = set()  # of an entry: all names in its text
         self.offset: int = 0  # in bytes, in its section
         self.symbol: int = 0
 
@@ -55,7 +56,7 @@ class Assembly:
         self._named: dict[str, _Piece] = {}
         self._placed: dict[str, list[_Piece]] = {}  # by section, in order
         self._sections: dict[str, int] = {}
-        self._maps: dict[str, int] = {}  # the symbol of each map
+        self._maps: dict[str, int] = {}  # the symbol of each map, and of what is defined elsewhere
 
     def build(
         self,
@@ -88,6 +89,9 @@ class Assembly:
         """The functions of a program: itself, and those that it calls inside its own text."""
         if not instructions:
             raise ObjectError(f"program {entry.name} has no instructions", section=entry.section)
+        for insn in instructions:
+            if insn.symbol:
+                entry.labels.add(insn.symbol)
         starts = {0}
         slot = 0
         for insn in instructions:
@@ -118,7 +122,9 @@ class Assembly:
         if not (insn.is_local_call or insn.is_function_load):
             return False
         other = self._named.get(insn.reference)
-        return other is None or other is entry
+        if other is None:
+            return not _is_open(insn, entry.labels)
+        return other is entry
 
     def _subprogram(self, entry: _Piece, first: Instruction, slot: int) -> _Piece:
         name = first.symbol or f"{entry.name}_{slot}"
@@ -162,17 +168,19 @@ class Assembly:
                 section = self._sections[piece.section]
                 if insn.is_local_call or insn.is_function_load:
                     if self._stays_inside(pieces[0], insn):
-                        target = by_start[piece.start + slot + 1 + int(insn.imm)]
+                        symbol = by_start[piece.start + slot + 1 + int(insn.imm)].symbol
+                    elif insn.reference in self._named:
+                        symbol = self._named[insn.reference].symbol
                     else:
-                        target = self._named[insn.reference]
+                        symbol = self._open_symbol(insn.reference)
                     # A call counts from the instruction behind it, so -1 is the symbol itself.
                     if insn.is_local_call:
                         insn.imm = -1
-                        self._writer.add_relocation(section, place, target.symbol, R_BPF_64_32)
+                        self._writer.add_relocation(section, place, symbol, R_BPF_64_32)
                     else:
                         insn.src = 0
                         insn.imm = 0
-                        self._writer.add_relocation(section, place, target.symbol, R_BPF_64_64)
+                        self._writer.add_relocation(section, place, symbol, R_BPF_64_64)
                 elif insn.is_map_load and insn.map_name:
                     if insn.src in (PSEUDO_MAP_VALUE, PSEUDO_MAP_INDEX_VALUE):
                         raise ObjectError(
@@ -182,12 +190,12 @@ class Assembly:
                         )
                     insn.src = 0
                     insn.imm = 0
-                    symbol = self._map_symbol(insn.map_name)
+                    symbol = self._open_symbol(insn.map_name)
                     self._writer.add_relocation(section, place, symbol, R_BPF_64_64)
                 slot += insn.slots
 
-    def _map_symbol(self, name: str) -> int:
-        """The symbol of a map; one that is not defined here is left open."""
+    def _open_symbol(self, name: str) -> int:
+        """The symbol of a map; a map or function that is not defined here is left open."""
         known = self._maps.get(name)
         if known is None:
             known = self._writer.add_symbol(name, elf.SHN_UNDEF)
@@ -214,6 +222,14 @@ class Assembly:
         self._writer.set_data(index, bytes(at))
         types.builder.add(t.DataSection(".maps", at, variables))
         self._writer.add_section(".BTF", types.builder.encode(), align=4)
+
+
+def _is_open(insn: Instruction, labels: set[str]) -> bool:
+    """Whether this leads to a name that its text does not define, as the assembler leaves it."""
+    name = insn.reference
+    if not name or name in labels or name[0].isdigit():
+        return False
+    return int(insn.imm) == -1 or (insn.is_function_load and insn.low == 0xFFFFFFFF)
 
 
 class _MapTypes:

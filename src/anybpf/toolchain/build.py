@@ -87,6 +87,8 @@ def compile(  # noqa: A001 - the room's word for it; callers write toolchain.com
             raise CompilerError(f"{target} cannot be written: {error.strerror}") from None
     finally:
         beside.unlink(missing_ok=True)
+    # As a person would give it: the name beside the target was only for the time of writing.
+    command[-1] = _as_argument(target)
     return CompileResult(chosen, command, target, done.text)
 
 

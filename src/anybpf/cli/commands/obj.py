@@ -88,7 +88,7 @@ def run_maps(args: argparse.Namespace) -> int:
 
     spec = load_spec(args.file, platform=args.platform)
     if args.json:
-        print_json([describe.map_as_json(spec, each) for each in spec.maps.values()])
+        print_json([describe.map_as_json(spec, key, each) for key, each in spec.maps.items()])
     else:
         print_lines(describe.map_lines(spec))
     return DONE
