@@ -51,10 +51,16 @@ class Helper:
 
 
 class Helpers:
-    """Three helpers of Linux, by number."""
+    """Some helpers of Linux, by number."""
 
     def __init__(self) -> None:
         self.table = {
+            12: Helper(
+                "bpf_tail_call",
+                Argument("ctx", "context"),
+                Argument("map", "map"),
+                Argument("index", "anything"),
+            ),
             1: Helper("bpf_map_lookup_elem", Argument("map", "map"), Argument("key", "map_key")),
             2: Helper(
                 "bpf_map_update_elem",

@@ -154,6 +154,7 @@ def test_netshs_layout() -> None:
             "r0 = bpf_perf_event_output:25(ctx r1, map_fd r2, uint64_t r3, "
             "mem r4[r5?], uint64_t r5)",
         ),
+        ("call 12", "r0 = bpf_tail_call:12(ctx r1, map_fd_programs r2, uint64_t r3)"),
         ("call 999", "r0 = unknown:999()"),
         ("r1 s>>= 3", "r1 >>>= 3"),
         ("r1 = (s8)r2", "r1 s8= r2"),

@@ -32,7 +32,6 @@ _ATOMICS: Final = {
 _KINDS: Final = {
     "context": "ctx",
     "map": "map_fd",
-    "map_of_programs": "map_fd_programs",
     "map_key": "map_key",
     "map_value": "map_value",
     "stack": "stack",
@@ -185,6 +184,8 @@ def _arguments(helper: HelperName) -> list[str]:
         if position in lengths:
             continue
         kind = _KINDS.get(arg.kind, "uint64_t")
+        if kind == "map_fd" and helper.name.endswith("tail_call"):
+            kind = "map_fd_programs"
         if kind == "mem" and arg.access == "w":
             kind = "out"
         if arg.nullable:
