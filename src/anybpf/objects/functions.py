@@ -21,6 +21,9 @@ from anybpf.objects.sections import ObjectFile, free_name
 from anybpf.objects.specs import ExternSpec, Function
 
 SLOT: Final = 8
+# Functions that only calls tell of, without a symbol: no more than Linux allows a program to have
+# in all (256), so that a small file cannot become very many functions.
+MAX_UNNAMED: Final = 256
 R_BPF_NONE: Final = 0
 
 
@@ -234,9 +237,19 @@ class _Start:
 
 def _cut(obj: ObjectFile, codes: dict[int, Code]) -> None:
     starts: list[_Start] = []
+    unnamed = 0
     for code in codes.values():
         for offset in sorted(code.starts):
-            starts.append(_Start(code, offset, code.starts[offset]))
+            symbol = code.starts[offset]
+            starts.append(_Start(code, offset, symbol))
+            if symbol is None and offset:
+                unnamed += 1
+                if unnamed > MAX_UNNAMED:
+                    raise obj.error(
+                        code.section,
+                        f"more than {MAX_UNNAMED} places are called that no symbol names",
+                        offset,
+                    )
         first_symbol = code.starts[0]
         code.untyped = first_symbol is None or first_symbol.kind != e.STT_FUNC
         code.starts = {}

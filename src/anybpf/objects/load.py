@@ -30,6 +30,9 @@ from anybpf.platforms import get as get_platform
 
 BTF_SECTION: Final = ".BTF"
 EXT_SECTION: Final = ".BTF.ext"
+# What of the things with declaration tags becomes a spec, and the component that means all of it.
+_TAGGED: Final = (t.KIND_FUNC, t.KIND_VAR, t.KIND_DATASEC)
+_WHOLE: Final = 0xFFFFFFFF
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
 
@@ -140,6 +143,7 @@ def _index_types(obj: ObjectFile) -> dict[str, t.DataSection]:
     # the name, then a word with the kind in bits 24 to 28 (btf.rst, section 2.1).
     data = btf.encode()
     byte = 4 if btf.big_endian else 7
+    words = Struct(">IIII" if btf.big_endian else "<IIII")
     word = Struct(">I" if btf.big_endian else "<I")
     wanted = {KCONFIG, KSYMS}
     for section in obj.elf.sections:
@@ -157,9 +161,11 @@ def _index_types(obj: ObjectFile) -> dict[str, t.DataSection]:
                 if isinstance(described, t.DataSection):
                     found[name] = described
         elif kind == t.KIND_DECL_TAG:
-            tag = btf.type(type_id)
-            if isinstance(tag, t.DeclTag) and tag.component_index < 0:
-                obj.tags.setdefault(tag.type_id, []).append(tag.name)
+            name_offset, _info, target, component = words.unpack_from(data, start)
+            at = btf.offset_of(target)
+            # Tags of structs are for whoever looks at types; here, those of what has a spec.
+            if component == _WHOLE and at is not None and data[at + byte] & 0x1F in _TAGGED:
+                obj.tags.setdefault(target, []).append(btf.string(name_offset))
     return found
 
 
