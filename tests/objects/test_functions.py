@@ -91,6 +91,14 @@ def test_equal_names_are_kept_apart() -> None:
     assert spec.program("main", section="tc").name == "main@tc"
 
 
+def test_even_sections_of_one_name_lose_nothing() -> None:
+    writer = ElfWriter()
+    for _ in range(5):
+        section = writer.add_section("xdp", encode([ZERO, EXIT]), flags=CODE_FLAGS, align=8)
+        writer.add_symbol("main", section, 0, 16, kind=elf.STT_FUNC)
+    assert len(load_spec(writer.encode()).programs) == 5
+
+
 def test_calls_across_sections_by_section_symbol() -> None:
     """As clang does it for static functions: the symbol is the section, the rest in the place."""
     writer = ElfWriter()

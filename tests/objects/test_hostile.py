@@ -205,6 +205,14 @@ def many_equal_names(size: int) -> bytes:
     return writer.encode()
 
 
+def one_name_for_all_sections(size: int) -> bytes:
+    writer = ElfWriter()
+    for _ in range(size // 130):
+        section = writer.add_section("xdp", EXIT, flags=6, align=8)
+        writer.add_symbol("main", section, 0, 8, kind=elf.STT_FUNC)
+    return writer.encode()
+
+
 def many_sections(size: int) -> bytes:
     writer = ElfWriter()
     for number in range(size // 110):
@@ -285,6 +293,7 @@ COSTLY = [
     (many_data_sections, 10),
     (many_declaration_tags, 10),
     (many_sections, 10),
+    (one_name_for_all_sections, 15),
     (calls_to_everywhere, 10),
     (many_programs_sharing_a_chain, 15),
     (a_function_per_slot, 15),

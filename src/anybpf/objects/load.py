@@ -171,8 +171,9 @@ def _index_types(obj: ObjectFile) -> dict[str, t.DataSection]:
 
 def _describe_functions(obj: ObjectFile, btf: BTF) -> None:
     """Type and tags of each function; by name where `.BTF.ext` does not say."""
+    by_name = obj.elf.section(EXT_SECTION) is None
     for function in obj.spec.functions.values():
-        if not function.type_id and not obj.elf.section(EXT_SECTION):
+        if by_name and not function.type_id:
             found = btf.find(function.symbol, t.KIND_FUNC)
             if found is not None:
                 function.type_id = found.id

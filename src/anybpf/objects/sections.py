@@ -6,7 +6,7 @@ module named after it: `functions`, `maps_legacy`, `maps_btf`, `data`, `externs`
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Collection
 from typing import Final
 
 from anybpf.btf import BTF
@@ -163,7 +163,7 @@ def text_of(data: memoryview) -> str:
     return raw.decode("utf-8", "backslashreplace")
 
 
-def free_name(taken: Container[str], name: str, section: str, offset: int) -> str:
+def free_name(taken: Collection[str], name: str, section: str, offset: int) -> str:
     """``name``, or ``name@section``, or with the offset added: the first that is not taken."""
     if name not in taken:
         return name
@@ -171,6 +171,5 @@ def free_name(taken: Container[str], name: str, section: str, offset: int) -> st
     if longer not in taken:
         return longer
     longer = f"{name}@{section}+{offset:#x}"
-    while longer in taken:
-        longer += "'"
-    return longer
+    # Sections may share their names too; the count makes what is left different.
+    return f"{longer}#{len(taken)}" if longer in taken else longer
