@@ -53,7 +53,7 @@ def test_asm_prints_hex_or_a_listing(cli: Cli, tmp_path: Path) -> None:
     source = tmp_path / "two.s"
     source.write_text("r0 = 2\nexit\n")
     assert cli("asm", source, "--hex").out == "b7 00 00 00 02 00 00 00\n95 00 00 00 00 00 00 00\n"
-    assert cli("asm", source).out.splitlines()[1].endswith("\texit")
+    assert cli("asm", source).out.splitlines()[1] == "   1: 95 00 00 00 00 00 00 00  exit"
     big = cli("asm", source, "--hex", "--big-endian").out
     assert big.splitlines()[0] == "b7 00 00 00 00 00 00 02"
 
@@ -116,3 +116,31 @@ def test_link_refuses_two_of_a_name_and_writes_nothing(
     assert result.code == 2
     assert "copy.o" in result.err
     assert not (tmp_path / "out.o").exists()
+
+
+def test_asm_calls_helpers_by_name(cli: Cli, tmp_path: Path) -> None:
+    source = tmp_path / "call.s"
+    source.write_text("call bpf_ktime_get_ns\nexit\n")
+    assert cli("asm", source, "--hex").out.startswith("85 00 00 00 05 00 00 00\n")
+    windows = cli("asm", source, "--hex", "--platform", "windows").out
+    assert windows.startswith("85 00 00 00 09 00 00 00\n")
+
+
+def test_asm_leaves_a_name_open_only_in_an_object(cli: Cli, tmp_path: Path) -> None:
+    source = tmp_path / "open.s"
+    source.write_text("call elsewhere\nexit\n")
+    result = cli("asm", source)
+    assert result.code == 2
+    assert "open.s:1:6: there is no function, label or helper elsewhere" in result.err
+    target = tmp_path / "open.o"
+    assert cli("asm", source, "-o", target).code == 0
+    shown = cli("obj", "show", target, "--json").json
+    assert [each["name"] for each in shown["externs"]] == ["elsewhere"]
+
+
+def test_asm_of_nothing_is_refused(cli: Cli, tmp_path: Path) -> None:
+    source = tmp_path / "empty.s"
+    source.write_text("// nothing\n")
+    result = cli("asm", source, "-o", tmp_path / "empty.o")
+    assert result.code == 2
+    assert "no instructions" in result.err

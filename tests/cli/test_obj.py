@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from anybpf.toolchain import Compiler
 from tests.cli.conftest import Cli
+from tests.conftest import ROOT
 
 
 def test_show_tells_what_is_in_the_object(cli: Cli, droppacket: Path) -> None:
@@ -118,3 +120,21 @@ def test_a_section_or_program_that_is_not_there(cli: Cli, droppacket: Path) -> N
 def test_json_of_every_style_is_json(cli: Cli, droppacket: Path) -> None:
     for style in ("anybpf", "llvm", "bpftool", "netsh"):
         assert cli("obj", "disasm", droppacket, "--style", style, "--json").json
+
+
+def test_a_listing_of_several_functions_assembles_too(
+    cli: Cli, compiler: Compiler, tmp_path: Path
+) -> None:
+    """Labels do not repeat from one function to the next."""
+    for name in ("counter", "protocols"):
+        made = cli("cc", ROOT / f"examples/library/{name}.c", "-o", tmp_path / f"{name}.o")
+        assert made.code == 0
+    whole = tmp_path / "library.o"
+    assert cli("link", tmp_path / "counter.o", tmp_path / "protocols.o", "-o", whole).code == 0
+    listing = tmp_path / "library.s"
+    listing.write_text(cli("obj", "disasm", whole).out)
+    shown = cli("obj", "disasm", whole, "--json").json
+    slots = sum(len(f["instructions"]) for f in shown["functions"])
+    again = cli("asm", listing, "--json")
+    assert again.code == 0, again.err
+    assert len(again.json["instructions"]) == slots

@@ -42,8 +42,8 @@ def test_check_says_what_keeps_a_windows_program_from_linux(
     both = cli("check", target, "--json")
     assert both.code == 0
     verdicts = both.json["programs"][0]["platforms"]
-    assert verdicts["windows"]["loads"] is True
-    assert verdicts["linux"]["loads"] is False
+    assert verdicts["windows"]["clear"] is True
+    assert verdicts["linux"]["clear"] is False
     assert any(each["kind"] == "section" for each in verdicts["linux"]["obstacles"])
     alone = cli("check", target, "--platform", "linux")
     assert alone.code == 1

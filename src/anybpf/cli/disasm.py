@@ -139,6 +139,7 @@ def anybpf_lines(args: argparse.Namespace) -> list[str]:
     platform = platforms.get(args.platform)
     signatures = _signatures(spec)
     out: list[str] = []
+    first_label = 1
     for piece in _pieces(spec, args):
         out += [""] if out else []
         out.append(f"// {piece.title}")
@@ -147,7 +148,9 @@ def anybpf_lines(args: argparse.Namespace) -> list[str]:
             names=HelperNames(platform, piece.program_type),
             hints=_hints(piece, spec, platform),
             signatures=signatures,
+            first_label=first_label,
         )
+        first_label += style.labels_made(piece.code)
     return out
 
 

@@ -56,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
             found.setdefault(program.name, {})[name] = [
                 obstacle for obstacle in obstacles if obstacle.program in ("", program.name)
             ]
+    if not found and not args.json:
+        print(f"{args.file}: no programs")
     if args.json:
         print_json(
             {
@@ -66,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
                         "section": sections[program],
                         "platforms": {
                             name: {
-                                "loads": not obstacles,
+                                "clear": not obstacles,
                                 "obstacles": [obstacle.as_json() for obstacle in obstacles],
                             }
                             for name, obstacles in by_platform.items()
@@ -79,8 +81,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         for name, by_platform in found.items():
             print_lines(_lines(name, sections[name], by_platform))
-    loads = [any(not obstacles for obstacles in per.values()) for per in found.values()]
-    return DONE if all(loads) else NO
+    clear = [any(not obstacles for obstacles in per.values()) for per in found.values()]
+    return DONE if all(clear) else NO
 
 
 def _lines(program: str, section: str, found: dict[str, list[Obstacle]]) -> list[str]:

@@ -24,20 +24,21 @@ def assemble(
     dialect: str = "llvm",
     file: str = "",
     helpers: Mapping[str, int] | None = None,
+    open_names: bool = True,
 ) -> list[Instruction]:
     """The instructions of ``text``; :class:`AssemblerError` says where it is wrong, and why.
 
     Labels become distances; the instructions that bear them and that lead to them keep their
     names as :attr:`symbol` and :attr:`reference`. ``helpers`` gives the numbers of helpers that
     the text calls by name. A call of a name that is neither a label nor a helper is a call of
-    another function, left to be resolved.
+    another function, left to be resolved; without ``open_names`` it is an error.
 
     >>> assemble("r0 = 2; exit")
     [Instruction(0xb7, dst=0, src=0, offset=0, imm=2), Instruction(0x95, dst=0, src=0, offset=0, \
 imm=0)]
     """
     if dialect == "llvm":
-        return assemble_llvm(text, file, helpers)
+        return assemble_llvm(text, file, helpers, open_names)
     if dialect == "mnemonic":
         return assemble_mnemonic(text, file)
     raise NotFound(f"no assembler dialect {dialect!r}; there are: {', '.join(DIALECTS)}")

@@ -41,7 +41,10 @@ _STARTS: Final = (
 
 
 def assemble_llvm(
-    source: str, file: str = "", helpers: Mapping[str, int] | None = None
+    source: str,
+    file: str = "",
+    helpers: Mapping[str, int] | None = None,
+    open_names: bool = True,
 ) -> list[Instruction]:
     """The instructions of ``source``; see :func:`anybpf.isa.assembler.assemble`."""
     lines = source.splitlines()
@@ -55,6 +58,8 @@ def assemble_llvm(
             parser.line(line, number)
     if stripper.in_comment:
         raise parser.out.fail("a comment that begins with /* never ends", number, 1)
+    if not open_names:
+        parser.out.refuse_open_names([] if helpers is None else list(helpers))
     return parser.out.finish()
 
 

@@ -101,6 +101,17 @@ class Output:
             self._resolve(use)
         return self.instructions
 
+    def refuse_open_names(self, helpers: list[str]) -> None:
+        """Raise for the first call of a name that is neither defined here nor a helper's."""
+        for use in self._uses:
+            if use.kind in (CALL, FUNCTION_LOAD) and self._find(use) < 0:
+                raise self.fail(
+                    f"there is no function, label or helper {use.name}"
+                    f"{near(use.name, [*self.labels, *helpers])}",
+                    use.line,
+                    use.column,
+                )
+
     def _resolve(self, use: Use) -> None:
         target = self._find(use)
         insn = use.insn

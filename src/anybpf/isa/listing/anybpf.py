@@ -34,12 +34,14 @@ def lines(
     signatures: dict[str, str] | None = None,
     sources: bool = True,
     first_slot: int = 0,
+    first_label: int = 1,
 ) -> list[str]:
     """The listing of one program or function.
 
     ``hints`` are remarks by slot, such as the name of the field that is read there; slots count
     from ``first_slot``, the number of the first instruction. ``signatures`` are the C prototypes
-    of functions by name.
+    of functions by name. Labels are numbered from ``first_label``; `labels_made` says how many
+    there are, so that several listings can make one text.
 
     >>> from anybpf.isa import decode
     >>> print(*lines(decode(bytes.fromhex("b700000002000000" "9500000000000000"))), sep="\\n")
@@ -47,7 +49,7 @@ def lines(
        1: exit
     """
     out: list[str] = []
-    labels = label_names(instructions, first_slot)
+    labels = label_names(instructions, first_slot, first_label)
     functions = _function_slots(instructions, first_slot)
     size = 0
     for insn in instructions:
@@ -81,7 +83,16 @@ def lines(
     return out
 
 
-def label_names(instructions: list[Instruction], first_slot: int = 0) -> dict[int, str]:
+def labels_made(instructions: list[Instruction]) -> int:
+    """How many labels `lines` numbers: those of targets that bear no symbol."""
+    names = label_names(instructions)
+    symbols = {insn.symbol for insn in instructions if insn.meta is not None}
+    return len([name for name in names.values() if name not in symbols])
+
+
+def label_names(
+    instructions: list[Instruction], first_slot: int = 0, first_label: int = 1
+) -> dict[int, str]:
     """A label for each slot that bears a symbol or that code of this listing leads to."""
     symbols: dict[int, str] = {}
     targets: set[int] = set()
@@ -101,7 +112,7 @@ def label_names(instructions: list[Instruction], first_slot: int = 0) -> dict[in
     for slot in [each for each in symbols if each not in targets]:
         if symbols[slot].startswith(_TEMPORARY):
             del symbols[slot]
-    count = 0
+    count = first_label - 1
     for target in sorted(targets):
         if target in starts and target not in symbols:
             count += 1
