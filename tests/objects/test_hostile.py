@@ -283,7 +283,7 @@ def with_btf(builder: BTFBuilder) -> bytes:
 
 COMPILED = not (elf.__file__ or "").endswith(".py")
 # Bytes that loading may take for a byte of the file, compiled: ten, and more only for files that
-# are nothing but symbols, each of which becomes several objects.
+# are nothing but symbols or short names, each of which becomes several objects.
 COSTLY = [
     (nothing_but_code, 10),
     (many_symbols_on_one_function, 10),
@@ -291,7 +291,7 @@ COSTLY = [
     (one_struct_for_many_maps, 10),
     (many_types, 10),
     (many_data_sections, 10),
-    (many_declaration_tags, 10),
+    (many_declaration_tags, 17),
     (many_sections, 10),
     (one_name_for_all_sections, 15),
     (calls_to_everywhere, 10),

@@ -145,6 +145,14 @@ def _start(obj: ObjectFile, code: Code, offset: int, symbol: Symbol | None) -> N
                 f"{name} would begin at byte {offset:#x} of the section, where no instruction does",
                 min(max(offset, 0), code.section.size),
             )
+        if symbol is None and offset:
+            obj.unnamed += 1
+            if obj.unnamed > MAX_UNNAMED:
+                raise obj.error(
+                    code.section,
+                    f"more than {MAX_UNNAMED} places are called that no symbol names",
+                    offset,
+                )
         code.starts[offset] = symbol
         return
     known = code.starts[offset]
@@ -237,19 +245,9 @@ class _Start:
 
 def _cut(obj: ObjectFile, codes: dict[int, Code]) -> None:
     starts: list[_Start] = []
-    unnamed = 0
     for code in codes.values():
         for offset in sorted(code.starts):
-            symbol = code.starts[offset]
-            starts.append(_Start(code, offset, symbol))
-            if symbol is None and offset:
-                unnamed += 1
-                if unnamed > MAX_UNNAMED:
-                    raise obj.error(
-                        code.section,
-                        f"more than {MAX_UNNAMED} places are called that no symbol names",
-                        offset,
-                    )
+            starts.append(_Start(code, offset, code.starts[offset]))
         first_symbol = code.starts[0]
         code.untyped = first_symbol is None or first_symbol.kind != e.STT_FUNC
         code.starts = {}

@@ -88,7 +88,7 @@ class ObjectFile:
 
     __slots__ = (
         "btf", "data_map", "elf", "functions_in", "labels", "map_at", "platform", "roles", "spec",
-        "symbols_in", "tags",
+        "symbols_in", "tags", "unnamed",
     )  # fmt: skip
 
     def __init__(self, elf: ElfFile, spec: CollectionSpec, platform: Platform) -> None:
@@ -102,6 +102,7 @@ class ObjectFile:
         self.map_at: dict[int, dict[int, str]] = {}
         self.data_map: dict[int, str] = {}
         self.functions_in: dict[int, list[Function]] = {}
+        self.unnamed: int = 0  # functions that only calls tell of
         # Declaration tags by the id of the type that they are on.
         self.tags: dict[int, list[str]] = {}
         roles = self.roles

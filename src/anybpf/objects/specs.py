@@ -191,7 +191,9 @@ class ProgramSpec:
                             f"at slot {slot} but is not part of the program",
                             section=function.section,
                         )
-                    insn.imm = target - (slot + 1)
+                    distance = target - (slot + 1)
+                    # A load's upper half is reserved: a distance back must not spill into it.
+                    insn.imm = distance & 0xFFFFFFFF if insn.is_function_load else distance
                 slot += insn.slots
                 out.append(insn)
         return out
@@ -309,6 +311,11 @@ class VariableSpec:
 
     @value.setter
     def value(self, value: bytes) -> None:
+        if not isinstance(value, (bytes, bytearray)):
+            raise TypeError(
+                f"variable {self.name} takes {self.size} bytes, not {type(value).__name__}; "
+                "anybpf.btf.values.from_python makes them by its type"
+            )
         if len(value) != self.size:
             raise ValueError(
                 f"variable {self.name} holds {self.size} bytes, the new value has {len(value)}"
