@@ -311,11 +311,6 @@ class VariableSpec:
 
     @value.setter
     def value(self, value: bytes) -> None:
-        if not isinstance(value, (bytes, bytearray)):
-            raise TypeError(
-                f"variable {self.name} takes {self.size} bytes, not {type(value).__name__}; "
-                "anybpf.btf.values.from_python makes them by its type"
-            )
         if len(value) != self.size:
             raise ValueError(
                 f"variable {self.name} holds {self.size} bytes, the new value has {len(value)}"
