@@ -19,38 +19,43 @@ def calling(name: str, *called: str, load: bool = False) -> Function:
         insn = Instruction(0x18, dst=2, src=4) if load else Instruction(0x85, src=1, imm=-1)
         insn.reference = other
         code.append(insn)
-    return Function(name, ".text", 0, [*code, EXIT.copy()])
+    function = Function(name, ".text", 0, [*code, EXIT.copy()])
+    function.calls = called
+    return function
+
+
+def program(*functions: Function) -> ProgramSpec:
+    """A program whose entry is the first of the functions."""
+    return ProgramSpec(functions[0], "xdp", {each.name: each for each in functions})
 
 
 def test_calls_lead_to_where_functions_are_laid_out() -> None:
-    program = ProgramSpec(calling("main", "helper"), "xdp")
-    program.subprograms = [calling("helper", "leaf"), calling("leaf")]
-    code = program.instructions
+    code = program(
+        calling("main", "helper"), calling("leaf"), calling("helper", "leaf")
+    ).instructions
     assert [insn.symbol for insn in code] == ["main", "", "helper", "", "leaf"]
     assert (code[0].imm, code[2].imm) == (1, 1)
 
 
 def test_the_address_of_a_function_that_lies_before_is_legal_code() -> None:
     """Its distance is negative, and the load's upper half must be zero all the same."""
-    program = ProgramSpec(calling("main", "user"), "xdp")
-    program.subprograms = [calling("user", "main", load=True)]
-    again = decode(encode(program.instructions))
-    assert again == program.instructions
+    code = program(calling("main", "user"), calling("user", "main", load=True)).instructions
+    again = decode(encode(code))
+    assert again == code
     assert again[2].low == (0 - 3) & 0xFFFFFFFF
 
 
 def test_laying_out_changes_nothing_in_the_spec() -> None:
-    program = ProgramSpec(calling("main", "helper"), "xdp")
-    program.subprograms = [calling("helper")]
-    program.instructions[0].imm = 99
-    assert program.function.instructions[0].imm == -1
-    assert program.instructions[0].imm == 1
+    spec = program(calling("main", "helper"), calling("helper"))
+    spec.instructions[0].imm = 99
+    assert spec.function.instructions[0].imm == -1
+    assert spec.instructions[0].imm == 1
 
 
 def test_a_call_of_a_function_that_is_not_there() -> None:
-    program = ProgramSpec(calling("main", "nowhere"), "xdp")
+    spec = program(calling("main", "nowhere"))
     with pytest.raises(LinkError, match="nowhere"):
-        _ = program.instructions
+        _ = spec.instructions
 
 
 def test_a_program_by_name_or_section_or_a_list_of_what_there_is() -> None:
