@@ -293,7 +293,7 @@ COSTLY = [
     (many_data_sections, 10),
     (many_declaration_tags, 17),
     (many_sections, 10),
-    (one_name_for_all_sections, 15),
+    (one_name_for_all_sections, 17),
     (calls_to_everywhere, 10),
     (many_programs_sharing_a_chain, 15),
     (a_function_per_slot, 15),
