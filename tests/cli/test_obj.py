@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -138,3 +140,28 @@ def test_a_listing_of_several_functions_assembles_too(
     again = cli("asm", listing, "--json")
     assert again.code == 0, again.err
     assert len(again.json["instructions"]) == slots
+
+
+def test_standard_input_is_a_file_too(cli: Cli, droppacket: Path) -> None:
+    script = f"{sys.executable} -m anybpf obj show - --json < {droppacket}"
+    done = subprocess.run(
+        ["sh", "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    shown = json.loads(done.stdout)
+    assert shown["file"] == "<stdin>"
+    assert shown["programs"] == cli("obj", "show", droppacket, "--json").json["programs"]
+
+
+def test_core_records_name_what_an_access_means(
+    cli: Cli, compiler: Compiler, tmp_path: Path
+) -> None:
+    """Through a pointer of which nothing else is known, the record still names the field."""
+    source = tmp_path / "core.c"
+    source.write_text(
+        "struct foo { int a; int b; } __attribute__((preserve_access_index));\n"
+        '__attribute__((section("raw_tp"))) int p(unsigned long *ctx)\n'
+        "{\n\tstruct foo *f = (void *)ctx[0];\n\treturn f->b;\n}\n"
+    )
+    target = tmp_path / "core.o"
+    assert cli("cc", source, "-o", target).code == 0
+    assert "// struct foo.b" in cli("obj", "disasm", target).out

@@ -63,3 +63,32 @@ def test_check_names_helper_line_and_platform(cli: Cli, compiler: Compiler, tmp_
     assert result.code == 1
     assert "65" in result.out
     assert "tail.c:5" in result.out
+
+
+def test_check_sees_that_numbers_were_meant_for_another_platform(
+    cli: Cli, compiler: Compiler, tmp_path: Path
+) -> None:
+    """Number 12 is a tail call on Linux and prints on Windows: the arguments give it away."""
+    source = tmp_path / "jump.c"
+    source.write_text(
+        "#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n"
+        "struct { __uint(type, BPF_MAP_TYPE_PROG_ARRAY); __uint(max_entries, 1);\n"
+        ' __type(key, __u32); __type(value, __u32); } jumps SEC(".maps");\n'
+        'SEC("xdp") int p(struct xdp_md *ctx)\n'
+        "{\n\tbpf_tail_call(ctx, &jumps, 0);\n\treturn XDP_PASS;\n}\n"
+    )
+    target = tmp_path / "jump.o"
+    assert cli("cc", source, "-o", target).code == 0
+    assert cli("check", target, "--platform", "linux").code == 0
+    result = cli("check", target, "--platform", "windows")
+    assert result.code == 1
+    assert "number 12 is bpf_trace_printk2 on windows" in result.out
+    assert "seems to be made for another platform" in result.out
+    assert "jump.c:7" in result.out
+
+
+def test_check_tells_obstacles_in_the_order_of_the_code(cli: Cli, droppacket: Path) -> None:
+    shown = cli("check", droppacket, "--platform", "windows", "--json").json
+    slots = [each["slot"] for each in shown["programs"][0]["platforms"]["windows"]["obstacles"]]
+    assert len(slots) > 1
+    assert slots == sorted(slots)

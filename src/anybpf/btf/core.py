@@ -263,6 +263,17 @@ def describe(spec: Spec, kind: int) -> str:
     return "".join(parts)
 
 
+def describe_record(local: BTF, type_id: int, access: str, kind: int) -> str:
+    """What a record asks for, in words: `struct sk_buff.len`, `size of struct sk_buff.len`."""
+    if not 0 <= kind < len(KIND_NAMES):
+        raise BTFError(f"CO-RE relocation of unknown kind {kind}", file=local.file)
+    if kind == TYPE_ID_LOCAL:
+        return f"{KIND_NAMES[kind]} of {type_name(local, type_id)}"
+    spec = _local_spec(local, type_id, _parse_access(access, local.file), kind)
+    where = describe(spec, kind)
+    return where if kind == FIELD_BYTE_OFFSET else f"{KIND_NAMES[kind]} of {where}"
+
+
 def _answer(local: Spec, found: list[tuple[BTF, int]], kind: int, text: str) -> CoreResult:
     """One result from all candidates, which must agree."""
     agreed: CoreResult | None = None

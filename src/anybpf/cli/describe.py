@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from anybpf.objects import CollectionSpec, MapSpec, ProgramSpec, VariableSpec
     from anybpf.objects.elf import ElfFile
 
+_LARGEST_SHOWN = 4096  # bytes of a variable that are put into words
+
 # Section types and flags that objects of BPF programs have: the ELF specification, chapter 4.
 SECTION_TYPES = {
     1: "progbits", 2: "symtab", 3: "strtab", 4: "rela", 7: "note", 8: "nobits", 9: "rel",
@@ -181,6 +183,8 @@ def type_text(spec: CollectionSpec, type_id: int) -> str:
 
 def value_text(spec: CollectionSpec, variable: VariableSpec) -> str:
     """A variable's initial value, typed where its type is known, cut where it is long."""
+    if variable.size > _LARGEST_SHOWN:
+        return f"{variable.head(20).hex(' ')}..."
     if spec.btf is not None and variable.type_id:
         from anybpf.btf.values import format_value
 
@@ -244,7 +248,7 @@ def object_as_json(spec: CollectionSpec, elf: ElfFile) -> dict[str, Any]:
                 "size": each.size,
                 "type": type_text(spec, each.type_id) or None,
                 "constant": each.is_constant,
-                "value": each.value.hex(),
+                "value": each.head(_LARGEST_SHOWN).hex(),
                 "tags": each.tags,
             }
             for name, each in spec.variables.items()

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from anybpf import platforms
+from anybpf.cli.files import Input
 from anybpf.errors import NotFound
 from anybpf.isa import Instruction
 from anybpf.objects import CollectionSpec, Function, ProgramSpec, load_spec
@@ -46,7 +46,7 @@ class Piece:
 
 
 def _load(args: argparse.Namespace) -> CollectionSpec:
-    return load_spec(args.file, platform=args.platform)
+    return load_spec(Input(args.file), platform=args.platform)
 
 
 def _programs(spec: CollectionSpec, args: argparse.Namespace) -> list[ProgramSpec]:
@@ -187,8 +187,9 @@ def netsh_lines(args: argparse.Namespace) -> list[str]:
 def llvm_lines(args: argparse.Namespace) -> list[str]:
     from anybpf.isa.listing import llvm as style
 
-    elf = ElfFile(Path(args.file).read_bytes(), args.file)
-    return style.file_lines(elf, args.file, section=args.section or "", symbol=args.program or "")
+    source = Input(args.file)
+    elf = ElfFile(source.getvalue(), source.name)
+    return style.file_lines(elf, source.name, section=args.section or "", symbol=args.program or "")
 
 
 def as_json(args: argparse.Namespace) -> Any:

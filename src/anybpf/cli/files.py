@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -11,13 +12,21 @@ from anybpf.errors import InputError
 
 def read_text(name: str) -> str:
     """The text of a file, or of standard input where the name is '-'."""
-    data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    source = Input(name)
     try:
-        return data.decode()
+        return source.getvalue().decode()
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{name}: byte {error.start:#x} is no UTF-8: this is not a text file"
+            f"{source.name}: byte {error.start:#x} is no UTF-8: this is not a text file"
         ) from None
+
+
+class Input(io.BytesIO):
+    """A file read whole, or standard input, under the name that errors give it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes())
+        self.name = "<stdin>" if name == "-" else name
 
 
 def write_whole(path: Path, data: bytes) -> None:

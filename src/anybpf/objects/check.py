@@ -17,6 +17,8 @@ from anybpf.objects.flow import Access, Call, Flow
 from anybpf.objects.hints import field_text
 from anybpf.objects.specs import CollectionSpec, Function, MapSpec, ProgramSpec
 from anybpf.platforms import MapType, Platform
+from anybpf.platforms import get as get_platform
+from anybpf.platforms import names as platform_names
 
 # Licences that count as compatible with the GPL: Linux, include/linux/license.h.
 GPL_COMPATIBLE: Final = (
@@ -65,7 +67,8 @@ class Obstacle:
         if self.slot >= 0:
             text += f" ({self.function}, slot {self.slot}"
             if self.line is not None:
-                text += f", {self.line.file}:{self.line.line}: {self.line.text.strip()}"
+                file = self.line.file.replace("\\", "/").rpartition("/")[2]
+                text += f", {file}:{self.line.line}"
             text += ")"
         return text
 
@@ -125,7 +128,16 @@ class _Check:
         for access in walk.accesses:
             if access.place.kind == f.CONTEXT:
                 self.context(access)
-        return self.found
+        return self._in_order(functions)
+
+    def _in_order(self, functions: list[Function]) -> list[Obstacle]:
+        """First what concerns the whole program, then what concerns its code, by place."""
+        place = {function.name: number for number, function in enumerate(functions)}
+        keyed = [
+            (place.get(each.function, -1), each.slot, number)
+            for number, each in enumerate(self.found)
+        ]
+        return [self.found[number] for _, _, number in sorted(keyed)]
 
     def unused_maps(self, used: set[str]) -> list[Obstacle]:
         """Obstacles of maps that no program names: loaders create them all the same."""
@@ -239,11 +251,23 @@ class _Check:
             self.add(
                 "helper",
                 str(call.number),
-                f"{platform.name} has no helper with number {call.number}",
+                f"{platform.name} has no helper with number {call.number}"
+                f"{self.elsewhere(call.number)}",
                 *where,
             )
             return
         name: str = helper.name
+        if call.misplaced >= 0:
+            wanted = helper.args[call.misplaced].kind.replace("_", " ")
+            self.add(
+                "helper",
+                name,
+                f"number {call.number} is {name} on {platform.name}, whose argument "
+                f"{call.misplaced + 1} is a {wanted}, and is given {call.given}: the program "
+                "seems to be made for another platform",
+                *where,
+            )
+            return
         known = program.type != "unspec" and program.type in platform.program_types
         if known and not platform.helper_allowed(helper, program.type, program.attach_type):
             whom = f"{program.type} programs"
@@ -264,6 +288,17 @@ class _Check:
                     "helper", name, f"{name} does not work on map {passed.name} of type {map_type}",
                     *where,
                 )  # fmt: skip
+
+    def elsewhere(self, number: int) -> str:
+        """What the number means on the other platforms, in brackets; '' if nothing."""
+        known = [
+            f"{name}: {helper.name}"
+            for name in platform_names()
+            if name != self.platform.name
+            for helper in [get_platform(name).find_helper(number)]
+            if helper is not None
+        ]
+        return f" ({', '.join(known)})" if known else ""
 
     def map(self, name: str, spec: MapSpec) -> None:
         kind = self.platform.map_types.get(spec.type)

@@ -60,6 +60,19 @@ class Place:
 _FRAME: Final = Place(STACK, "fp")
 
 
+# What neither a map nor the context can be taken for.
+_MEMORY_KINDS: Final = ("map_key", "map_value", "memory", "size", "size_or_zero", "string")
+
+
+def _clash(known: Place, wanted: str) -> bool:
+    """Whether a helper's argument of kind ``wanted`` cannot be what is known to be passed."""
+    if known.offset != 0:
+        return False
+    if known.kind == CONTEXT:
+        return wanted == "map" or wanted in _MEMORY_KINDS
+    return known.kind == MAP and (wanted == "context" or wanted in _MEMORY_KINDS)
+
+
 class Access:
     """A load or store through a known pointer; ``slot`` counts from the function's start."""
 
@@ -77,9 +90,13 @@ class Access:
 
 
 class Call:
-    """A call of a helper; ``map`` is the map that is passed, where known."""
+    """A call of a helper; ``map`` is the map that is passed, where known.
 
-    __slots__ = ("function", "index", "map", "number", "slot")
+    ``misplaced`` is the position of an argument that is known to be of another kind than the
+    helper takes, -1 if there is none, and ``given`` says what it is.
+    """
+
+    __slots__ = ("function", "given", "index", "map", "misplaced", "number", "slot")
 
     def __init__(
         self, function: Function, index: int, slot: int, number: int, passed: Place | None
@@ -89,6 +106,8 @@ class Call:
         self.slot: int = slot
         self.number: int = number
         self.map: Place | None = passed
+        self.misplaced: int = -1
+        self.given: str = ""
 
 
 class State:
@@ -338,6 +357,7 @@ class Flow:
             number = int(insn.imm)
             helper = self.platform.find_helper(number, self.program_type)
             passed: Place | None = None
+            call = Call(function, index, slot, number, None)
             if helper is not None:
                 for position, arg in enumerate(helper.args):
                     if position >= _CALLER_SAVED - 1:
@@ -345,10 +365,14 @@ class Flow:
                     known = state.registers[position + 1]
                     if known is not None and known.kind == MAP and arg.kind == "map":
                         passed = known
+                    if call.misplaced < 0 and known is not None and _clash(known, arg.kind):
+                        call.misplaced = position
+                        call.given = f"map {known.name}" if known.kind == MAP else "the context"
                     if "w" in arg.access:
                         self._overwrite(state, position + 1)
                 result = self._returned(helper.returns.kind, passed)
-            self.calls.append(Call(function, index, slot, number, passed))
+            call.map = passed
+            self.calls.append(call)
         self._forget_arguments(state)
         state.registers[0] = result
 

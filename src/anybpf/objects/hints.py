@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from anybpf.btf import BTF
 from anybpf.btf import types as t
+from anybpf.btf.core import describe_record
 from anybpf.btf.layout import field_path, resolve
 from anybpf.errors import BTFError
 from anybpf.objects import flow as f
@@ -50,10 +52,28 @@ def access_hints(
         text = names.of_access(access)
         if text:
             found[starts[access.function.name] + access.slot] = text[:MAX_TEXT]
+    if spec.btf is not None:
+        for function in functions:
+            _name_records(function, spec.btf, starts[function.name], found)
     for call in walk.calls:
         if call.map is not None:
             found[starts[call.function.name] + call.slot] = f"map {call.map.name}"[:MAX_TEXT]
     return dict(sorted(found.items()))
+
+
+def _name_records(function: Function, btf: BTF, start: int, found: dict[int, str]) -> None:
+    """Add what each CO-RE record asks for, where nothing better is known."""
+    slot = start
+    for insn in function.instructions:
+        record = insn.core
+        if record is not None and slot not in found:
+            try:
+                text = describe_record(btf, record.type_id, record.access, record.kind)
+            except BTFError:
+                text = ""  # a record that makes no sense is told by whoever applies it
+            if text:
+                found[slot] = text[:MAX_TEXT]
+        slot += insn.slots
 
 
 class Names:

@@ -120,6 +120,7 @@ def _read_types(obj: ObjectFile) -> BTFExt | None:
         btf = BTF.parse(section.data)
     except BTFError as error:
         raise _in_section(obj, section, error) from error
+    btf.file = f"{obj.elf.file}, section {section.name}" if obj.elf.file else ""
     if btf.big_endian != obj.elf.big_endian:
         raise obj.error(section, "the types have another byte order than their object")
     obj.btf = btf

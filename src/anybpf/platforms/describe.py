@@ -103,7 +103,7 @@ def describe_program_type(platform: Platform, kind: ProgramType) -> Value:
             for rule in kind.returns
         ],
         "return_names": {str(value): name for value, name in kind.return_names},
-        "sections": [rule.name for rule in platform.sections if rule.program_type == kind.name],
+        "sections": _section_names(platform, kind),
         "context": None if kind.context is None else describe_context(kind.context),
         "helpers": [describe_helper(helper) for helper in platform.helpers_of(kind.name)],
     }
@@ -250,11 +250,12 @@ def lines(platform: Platform, program_type: str = "") -> list[str]:
 def _program_type_lines(platform: Platform, kind: ProgramType) -> list[str]:
     out = [f"{kind.name}, program type {kind.number} of {platform.title}: {kind.title}"]
     if kind.since:
-        out.append(f"since     {kind.since}")
+        # A version of the system, or the extension that brings the type.
+        word = "since" if kind.since[0].isdigit() else "from"
+        out.append(f"{word:<10}{kind.since}")
     if kind.guid:
         out.append(f"guid      {kind.guid}")
-    sections = [rule.name for rule in platform.sections if rule.program_type == kind.name]
-    out.append(f"sections  {' '.join(dict.fromkeys(sections)) or '-'}")
+    out.append(f"sections  {' '.join(_section_names(platform, kind)) or '-'}")
     out.append(f"attach    {' '.join(kind.attach_types) or '-'}")
     out.append(f"returns   {_returns_text(kind)}")
     for value, name in kind.return_names:
@@ -269,6 +270,11 @@ def _program_type_lines(platform: Platform, kind: ProgramType) -> list[str]:
         ]
     )
     return out
+
+
+def _section_names(platform: Platform, kind: ProgramType) -> list[str]:
+    """The names of the type's sections, each once, as the table has them."""
+    return list(dict.fromkeys(r.name for r in platform.sections if r.program_type == kind.name))
 
 
 def _returns_text(kind: ProgramType) -> str:

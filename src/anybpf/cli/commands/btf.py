@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anybpf.cli.app import DONE, Parser, add_command, add_group
+from anybpf.cli.files import Input
 from anybpf.cli.output import print_json
 from anybpf.errors import NotFound
 
@@ -34,7 +35,9 @@ def configure(subparsers: argparse._SubParsersAction[Parser], summary: str) -> N
             "/sys/kernel/btf/vmlinux."
         ),
     )
-    dump.add_argument("file", metavar="FILE", help="an object or a file of BTF")
+    dump.add_argument(
+        "file", metavar="FILE", help="an object or a file of BTF; '-' is standard input"
+    )
     dump.add_argument(
         "--format",
         choices=("raw", "c", "json"),
@@ -68,16 +71,17 @@ def load_btf(name: str, base: BTF | None = None) -> BTF:
     """The BTF in a file: an object's section, or the whole file."""
     from anybpf.btf import BTF
 
-    data = Path(name).read_bytes()
+    source = Input(name)
+    data = source.getvalue()
     if data[:4] != b"\x7fELF":
-        return BTF.parse(data, base=base, file=name)
+        return BTF.parse(data, base=base, file=source.name)
     from anybpf.objects.elf import ElfFile
 
-    elf = ElfFile(data, name)
+    elf = ElfFile(data, source.name)
     for section in elf.sections:
         if section.name == ".BTF":
-            return BTF.parse(bytes(section.data), base=base, file=name)
-    raise NotFound(f"{name}: the object has no .BTF section; compile it with -g")
+            return BTF.parse(bytes(section.data), base=base, file=f"{source.name}, section .BTF")
+    raise NotFound(f"{source.name}: the object has no .BTF section; compile it with -g")
 
 
 def _with_name(btf: BTF, name: str, file: str) -> list[int]:

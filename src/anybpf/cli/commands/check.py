@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from anybpf.cli.app import DONE, NO, Parser, add_command
+from anybpf.cli.files import Input
 from anybpf.cli.output import plural, print_json, print_lines
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def configure(subparsers: argparse._SubParsersAction[Parser], summary: str) -> N
             "program can load on none of the platforms asked for."
         ),
     )
-    parser.add_argument("file", metavar="FILE.o")
+    parser.add_argument("file", metavar="FILE.o", help="the object; '-' is standard input")
     parser.add_argument(
         "--platform",
         action="append",
@@ -45,11 +46,13 @@ def run(args: argparse.Namespace) -> int:
     from anybpf.objects.check import portability
 
     names = args.platform or platforms.names()
+    source = Input(args.file)
     found: dict[str, dict[str, list[Obstacle]]] = {}
     sections: dict[str, str] = {}
     for name in names:
         platform = platforms.get(name)
-        spec = load_spec(args.file, platform=name)
+        source.seek(0)
+        spec = load_spec(source, platform=name)
         obstacles = portability(spec, platform)
         for program in spec.programs.values():
             sections[program.name] = program.section

@@ -7,10 +7,10 @@ put into words in `anybpf.cli.describe`.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from anybpf.cli import describe
 from anybpf.cli.app import DONE, Parser, add_command, add_group
+from anybpf.cli.files import Input
 from anybpf.cli.output import print_json, print_lines
 
 STYLES = ("anybpf", "llvm", "bpftool", "netsh")
@@ -63,7 +63,7 @@ def configure(subparsers: argparse._SubParsersAction[Parser], summary: str) -> N
 
 
 def _common(parser: Parser) -> None:
-    parser.add_argument("file", metavar="FILE.o")
+    parser.add_argument("file", metavar="FILE.o", help="the object; '-' is standard input")
     parser.add_argument(
         "--platform", default="linux", help="whose names and numbers to use (default: linux)"
     )
@@ -73,9 +73,9 @@ def run_show(args: argparse.Namespace) -> int:
     from anybpf.objects import load_spec
     from anybpf.objects.elf import ElfFile
 
-    data = Path(args.file).read_bytes()
-    elf = ElfFile(data, args.file)
-    spec = load_spec(args.file, platform=args.platform)
+    source = Input(args.file)
+    elf = ElfFile(source.getvalue(), source.name)
+    spec = load_spec(source, platform=args.platform)
     if args.json:
         print_json(describe.object_as_json(spec, elf))
     else:
@@ -86,7 +86,7 @@ def run_show(args: argparse.Namespace) -> int:
 def run_maps(args: argparse.Namespace) -> int:
     from anybpf.objects import load_spec
 
-    spec = load_spec(args.file, platform=args.platform)
+    spec = load_spec(Input(args.file), platform=args.platform)
     if args.json:
         print_json([describe.map_as_json(spec, key, each) for key, each in spec.maps.items()])
     else:

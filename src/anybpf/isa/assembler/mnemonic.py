@@ -154,8 +154,13 @@ class Parser:
         if found != count:
             mnemonic = self.words[0]
             right = f"{mnemonic} {_SHAPES_OF_OPERANDS[kind]}".rstrip()
+            plural = "" if found == 1 else "s"
+            # A comma inside an operand: the operands were not set apart.
+            together = any("," in word.rstrip(",") for word in self.words[1:])
             raise self._error(
-                f"{mnemonic} with {found} operands, it has {count}: {right}", min(found, count + 1)
+                f"{mnemonic} with {found} operand{plural}, it has {count}: {right}"
+                f"{'; put a space behind each comma' if together else ''}",
+                min(found, count + 1),
             )
 
     def _instruction(self, kind: int, opcode: int, value: int) -> None:

@@ -69,7 +69,7 @@ def lines(
                 out.append(_with_comment(f"{label}:", proto))
             else:
                 out.append(f"{label}:")
-        if sources and meta is not None and meta.line is not None and _differs(meta.line, line):
+        if sources and meta is not None and meta.line is not None and _news(meta.line, line):
             line = meta.line
             out.append(f"  ; {source_place(line)}: {line.text.strip()}".rstrip(" :"))
         target, comment = _target_and_comment(insn, slot, labels, names)
@@ -201,7 +201,10 @@ def _target_and_comment(
     return "", problem(insn)
 
 
-def _differs(line: SourceLine, last: SourceLine | None) -> bool:
+def _news(line: SourceLine, last: SourceLine | None) -> bool:
+    """Whether this line is worth a comment: compilers give line 0 to what no line made."""
+    if line.line == 0 and not line.text:
+        return False
     if last is None:
         return True
     return line.line != last.line or line.file != last.file or line.text != last.text
