@@ -45,6 +45,7 @@ bench: .venv/built
 	for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
 
 fuzz: .venv/built
+	$(BIN)/pip install --quiet 'atheris>=2.3'
 	for script in fuzz/*.py; do $(BIN)/python $$script --seconds $(SECONDS) || exit 1; done
 
 .venv/made:
