@@ -33,8 +33,26 @@ def use_bundled_compiler() -> None:
     os.environ["CFLAGS"] = "-O2 -fno-sanitize=undefined " + os.environ.get("CFLAGS", "")
 
 
+def require_headers() -> None:
+    """Stop with advice where Python's own headers are missing: no extension builds without."""
+    header = os.path.join(sysconfig.get_paths()["include"], "Python.h")
+    if not os.path.exists(header):
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        raise SystemExit(
+            f"anybpf builds a C extension and needs Python's headers, but there is no {header}; "
+            f"install them (on Debian: apt-get install python{version}-dev)"
+        )
+
+
 def _requirements(found: list[str]) -> list[str]:
     return found if has_compiler() else [*found, "ziglang>=0.16"]
+
+
+def prepare() -> None:
+    """What every build begins with."""
+    require_headers()
+    if not has_compiler():
+        use_bundled_compiler()
 
 
 def get_requires_for_build_wheel(config_settings: Any = None) -> list[str]:
@@ -48,14 +66,12 @@ def get_requires_for_build_editable(config_settings: Any = None) -> list[str]:
 def build_wheel(
     wheel_directory: str, config_settings: Any = None, metadata_directory: str | None = None
 ) -> str:
-    if not has_compiler():
-        use_bundled_compiler()
+    prepare()
     return str(_setuptools.build_wheel(wheel_directory, config_settings, metadata_directory))
 
 
 def build_editable(
     wheel_directory: str, config_settings: Any = None, metadata_directory: str | None = None
 ) -> str:
-    if not has_compiler():
-        use_bundled_compiler()
+    prepare()
     return str(_setuptools.build_editable(wheel_directory, config_settings, metadata_directory))
