@@ -145,3 +145,17 @@ def test_names_cannot_multiply_a_string_table() -> None:
         struct.pack_into("<I", data, symbols.offset + 24 * number, 1 + number)
     with pytest.raises(ObjectError, match="many times longer"):
         assert ElfFile(data).symbols
+
+
+def test_a_lenient_reader_passes_over_what_llvm_only_warns_of() -> None:
+    """Names outside their table are empty; a symbol table of a wrong entry size has no symbols."""
+    writer = ElfWriter()
+    code = writer.add_section("xdp", bytes(8), flags=6)
+    writer.add_symbol("main", code, kind=elf.STT_FUNC)
+    data = bytearray(writer.encode())
+    symbols = ElfFile(bytes(data)).symbol_section()
+    assert symbols is not None
+    data[symbols.offset + 24 : symbols.offset + 28] = b"\xff\xff\xff\x00"
+    with pytest.raises(ObjectError, match="a name would begin"):
+        _ = ElfFile(bytes(data)).symbols
+    assert [each.name for each in ElfFile(bytes(data), lenient=True).symbols] == ["", ""]

@@ -188,7 +188,7 @@ def llvm_lines(args: argparse.Namespace) -> list[str]:
     from anybpf.isa.listing import llvm as style
 
     source = Input(args.file)
-    elf = ElfFile(source.getvalue(), source.name)
+    elf = ElfFile(source.getvalue(), source.name, lenient=True)
     return style.file_lines(elf, source.name, section=args.section or "", symbol=args.program or "")
 
 

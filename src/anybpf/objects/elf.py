@@ -183,16 +183,21 @@ class ElfFile:
     """A relocatable 64-bit ELF file for BPF, in either byte order.
 
     Sections are read at once, symbols and relocations when asked for; each raises
-    :class:`ObjectError` with the byte offset of what is wrong.
+    :class:`ObjectError` with the byte offset of what is wrong. A ``lenient`` reader, for listings
+    of damaged files, passes over what LLVM's tools only warn of: names that lie outside their
+    string table are empty, and a symbol table with entries of a wrong size has no symbols.
     """
 
     __slots__ = (
-        "_headers", "_names_left", "_relocated_by", "_symbols", "big_endian", "data",
+        "_headers", "_lenient", "_names_left", "_relocated_by", "_symbols", "big_endian", "data",
         "file", "flags", "machine", "sections", "type",
     )  # fmt: skip
 
-    def __init__(self, data: bytes | bytearray | memoryview, file: str = "") -> None:
+    def __init__(
+        self, data: bytes | bytearray | memoryview, file: str = "", lenient: bool = False
+    ) -> None:
         self.file: str = file
+        self._lenient: bool = lenient
         self.data: memoryview = memoryview(data)
         self.sections: list[Section] = []
         self._headers: int = 0  # where the section table begins
@@ -336,6 +341,8 @@ class ElfFile:
         if offset == 0 and not len(table.data):
             return ""
         if offset >= len(table.data):
+            if self._lenient:
+                return ""
             raise self.error(
                 f"a name would begin at byte {offset:#x} of the string table, which has "
                 f"{len(table.data):#x}",
@@ -389,6 +396,8 @@ class ElfFile:
         if table is None:
             return out
         if table.entsize not in (0, SYMBOL_SIZE) or table.size % SYMBOL_SIZE:
+            if self._lenient:
+                return out
             raise self.error_in_header(
                 table,
                 f"a symbol table has entries of {SYMBOL_SIZE} bytes, here {table.size} bytes in "
