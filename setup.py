@@ -36,7 +36,7 @@ def compiled_rooms() -> list[Any]:
         for path in sorted((ROOT / "src/anybpf" / room).rglob("*.py"))
     ]
     # One extension module for all rooms: calls between them stay native. Level 1, because what
-    # mypyc writes is calls for the most part: level 3 takes four times as long to compile and
+    # mypyc writes is calls for the most part: level 3 takes over three times as long to compile and
     # loads objects no faster.
     return list(mypycify(sources, opt_level="1", debug_level="0", group_name="anybpf_rooms"))
 
