@@ -12,6 +12,7 @@ from typing import Final
 from anybpf.btf import core as btf_core
 from anybpf.isa import opcodes as op
 from anybpf.isa.instruction import Instruction, SourceLine
+from anybpf.isa.listing.anybpf import source_place
 from anybpf.objects import flow as f
 from anybpf.objects.flow import Access, Call, Flow
 from anybpf.objects.hints import field_text
@@ -67,8 +68,7 @@ class Obstacle:
         if self.slot >= 0:
             text += f" ({self.function}, slot {self.slot}"
             if self.line is not None:
-                file = self.line.file.replace("\\", "/").rpartition("/")[2]
-                text += f", {file}:{self.line.line}"
+                text += f", {source_place(self.line)}"
             text += ")"
         return text
 
