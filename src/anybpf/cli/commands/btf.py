@@ -77,11 +77,10 @@ def load_btf(name: str, base: BTF | None = None) -> BTF:
         return BTF.parse(data, base=base, file=source.name)
     from anybpf.objects.elf import ElfFile
 
-    elf = ElfFile(data, source.name)
-    for section in elf.sections:
-        if section.name == ".BTF":
-            return BTF.parse(bytes(section.data), base=base, file=f"{source.name}, section .BTF")
-    raise NotFound(f"{source.name}: the object has no .BTF section; compile it with -g")
+    section = ElfFile(data, source.name).section(".BTF")
+    if section is None:
+        raise NotFound(f"{source.name}: the object has no .BTF section; compile it with -g")
+    return BTF.parse(section.data, base=base, file=f"{source.name}, section .BTF")
 
 
 def _with_name(btf: BTF, name: str, file: str) -> list[int]:
