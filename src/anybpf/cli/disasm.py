@@ -30,19 +30,18 @@ class HelperNames:
 
 
 class Piece:
-    """What is listed in one go: a function by itself, or a program laid out whole."""
+    """What is listed in one go: a function by itself, or a program laid out whole.
+
+    ``program_type`` is that of the program it is, or is the entry of; subprograms have none.
+    """
 
     def __init__(
-        self, title: str, section: str, code: list[Instruction], owner: ProgramSpec | Function
+        self, owner: ProgramSpec | Function, code: list[Instruction], program_type: str = ""
     ) -> None:
-        self.title = title
-        self.section = section
-        self.code = code
         self.owner = owner
-
-    @property
-    def program_type(self) -> str:
-        return self.owner.type if isinstance(self.owner, ProgramSpec) else "unspec"
+        self.code = code
+        self.program_type = program_type or "unspec"
+        self.title = f"{owner.name}: {program_type or 'subprogram'}, section {owner.section}"
 
 
 def _load(args: argparse.Namespace) -> CollectionSpec:
@@ -53,16 +52,10 @@ def _programs(spec: CollectionSpec, args: argparse.Namespace) -> list[ProgramSpe
     """The programs that were asked for; :class:`NotFound` if there are none such."""
     if args.program:
         return [spec.program(name=args.program, section=args.section or "")]
-    found = [
-        program
-        for program in spec.programs.values()
-        if not args.section or program.section == args.section.removeprefix("?")
-    ]
+    programs = list(spec.programs.values())
+    found = [program for program in programs if _is_in(program.section, args)]
     if not found:
-        sections = sorted({program.section for program in spec.programs.values()})
-        there = f"; sections with programs: {', '.join(sections)}" if sections else ""
-        what = f"no program in section {args.section}" if args.section else "no programs"
-        raise NotFound(f"{args.file}: {what}{there}")
+        raise _nothing(args, "program", "programs", [program.section for program in programs])
     return found
 
 
@@ -70,29 +63,30 @@ def _pieces(spec: CollectionSpec, args: argparse.Namespace) -> list[Piece]:
     """One program whole, if one is asked for; else every function once, as the file has them."""
     if args.program:
         program = spec.program(name=args.program, section=args.section or "")
-        title = f"{program.name}: {program.type}, section {program.section}"
-        return [Piece(title, program.section, program.instructions, program)]
-    owners: dict[int, ProgramSpec] = {id(p.function): p for p in spec.programs.values()}
-    found = []
-    for function in spec.functions.values():
-        if args.section and function.section.removeprefix("?") != args.section.removeprefix("?"):
-            continue
-        program_of = owners.get(id(function))
-        kind = "subprogram" if program_of is None else program_of.type
-        found.append(
-            Piece(
-                f"{function.name}: {kind}, section {function.section}",
-                function.section,
-                _named(function),
-                program_of or function,
-            )
-        )
+        return [Piece(program, program.instructions, program.type)]
+    types = {id(program.function): program.type for program in spec.programs.values()}
+    functions = list(spec.functions.values())
+    found = [
+        Piece(function, _named(function), types.get(id(function), ""))
+        for function in functions
+        if _is_in(function.section, args)
+    ]
     if not found:
-        sections = sorted({function.section for function in spec.functions.values()})
-        there = f"; sections with code: {', '.join(sections)}" if sections else ""
-        what = f"no code in section {args.section}" if args.section else "no code"
-        raise NotFound(f"{args.file}: {what}{there}")
+        raise _nothing(args, "code", "code", [function.section for function in functions])
     return found
+
+
+def _is_in(section: str, args: argparse.Namespace) -> bool:
+    """Whether this is the section that was asked for, if one was; "?" marks it, not names it."""
+    return not args.section or section.removeprefix("?") == args.section.removeprefix("?")
+
+
+def _nothing(args: argparse.Namespace, one: str, many: str, sections: list[str]) -> NotFound:
+    """The error for a choice that leaves nothing, which says what there is."""
+    what = f"no {one} in section {args.section}" if args.section else f"no {many}"
+    choices = ", ".join(sorted(set(sections)))
+    there = f"; sections with {many}: {choices}" if choices else ""
+    return NotFound(f"{args.file}: {what}{there}")
 
 
 def _named(function: Function) -> list[Instruction]:
@@ -219,7 +213,7 @@ def as_json(args: argparse.Namespace) -> Any:
         "functions": [
             {
                 "name": piece.owner.name,
-                "section": piece.section,
+                "section": piece.owner.section,
                 "type": piece.program_type,
                 "instructions": instructions_as_json(
                     piece.code,
