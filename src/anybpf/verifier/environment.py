@@ -1,0 +1,139 @@
+"""What a program is verified against: its platform's rules, its maps, its types, and the budget.
+
+One environment belongs to one verification; nothing in the room keeps state anywhere else, so that
+verifications may run beside each other in threads.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Optional
+
+from mypy_extensions import i64
+
+from anybpf.btf import BTF
+from anybpf.objects.specs import MapSpec, ProgramSpec
+from anybpf.platforms import Platform
+from anybpf.platforms.model import MapType, ProgramType
+from anybpf.verifier.state import FRAME_BYTES
+from anybpf.verifier.values import CONTEXT, FUNCTION, MAP, MAP_VALUE, PACKET_END, READ_ONLY, STACK, Region
+
+
+class Fault:
+    """Why an instruction may not be executed in some state. Becomes a finding if it stands.
+
+    ``kind`` is a word such as "out-of-bounds"; ``message`` says on one line what is wrong;
+    ``required`` and ``known`` put the two sides against each other where that says more;
+    ``register`` (-1 for none) is the register that it is about.
+    """
+
+    __slots__ = ("kind", "known", "message", "register", "required")
+
+    def __init__(
+        self, kind: str, message: str, register: i64 = -1, required: str = "", known: str = ""
+    ) -> None:
+        self.kind: str = kind
+        self.message: str = message
+        self.register: i64 = register
+        self.required: str = required
+        self.known: str = known
+
+
+class MapInfo:
+    """A map as the checks need it. ``inner`` is the index of the inner map's template, or -1.
+
+    ``contents`` are the bytes of read-only data that cannot change any more.
+    """
+
+    __slots__ = (
+        "contents",
+        "index",
+        "inner",
+        "key_size",
+        "max_entries",
+        "name",
+        "read_only",
+        "region",
+        "spec",
+        "type",
+        "value_region",
+        "value_size",
+    )
+
+    def __init__(self, index: i64, spec: MapSpec, map_type: Optional[MapType]) -> None:
+        self.index: i64 = index
+        self.spec: MapSpec = spec
+        self.name: str = spec.name
+        self.type: Optional[MapType] = map_type
+        self.key_size: i64 = spec.key_size
+        self.value_size: i64 = spec.value_size
+        self.max_entries: i64 = spec.max_entries
+        self.inner: i64 = -1
+        self.read_only: bool = False
+        self.contents: Optional[bytes] = None
+        self.region: Region = Region(MAP, 0, False, index)
+        # For pointers straight into the map's one value (global data, arrays).
+        self.value_region: Region = Region(MAP_VALUE, spec.value_size, False, index)
+
+
+class Budget:
+    """Bounds on the work: instructions analysed, states kept, seconds of the clock (0: none)."""
+
+    __slots__ = ("seconds", "states", "steps")
+
+    def __init__(self, steps: i64 = 1_000_000, states: i64 = 200_000, seconds: float = 0.0) -> None:
+        self.steps: i64 = steps
+        self.states: i64 = states
+        self.seconds: float = seconds
+
+
+class Environment:
+    """What one program is verified against."""
+
+    __slots__ = (
+        "attach_type",
+        "btf",
+        "context_region",
+        "function_region",
+        "leaks_allowed",
+        "maps",
+        "packet_end_region",
+        "platform",
+        "program",
+        "program_type",
+        "stack_regions",
+        "uninitialized_reads",
+        "unprivileged",
+    )
+
+    def __init__(
+        self,
+        platform: Platform,
+        program_type: ProgramType,
+        program: ProgramSpec,
+        btf: Optional[BTF],
+        maps: list[MapInfo],
+    ) -> None:
+        self.platform: Platform = platform
+        self.program_type: ProgramType = program_type
+        self.program: ProgramSpec = program
+        self.attach_type: str = program.attach_type
+        self.btf: Optional[BTF] = btf
+        self.maps: list[MapInfo] = maps
+        self.context_region: Region = Region(CONTEXT, 0, False, -1)
+        self.packet_end_region: Region = Region(PACKET_END, 0, False, -1)
+        self.function_region: Region = Region(FUNCTION, 0, False, -1)
+        self.stack_regions: list[Region] = []
+        depth: i64 = 0
+        while depth < MAX_DEPTH:
+            self.stack_regions.append(Region(STACK, FRAME_BYTES, False, depth))
+            depth = depth + 1
+        # Whether pointers may be written to maps and returned; whether stack may be read unwritten.
+        self.leaks_allowed: bool = True
+        self.uninitialized_reads: bool = True
+        self.unprivileged: bool = False
+
+
+# Frames of calls, the entry function's included.
+MAX_DEPTH: Final = 8
+
+__all__ = ["MAX_DEPTH", "READ_ONLY", "Budget", "Environment", "Fault", "MapInfo"]

@@ -1,0 +1,305 @@
+"""What is known at one point of a program: registers, stack, and facts about the unknowns in them.
+
+States are copied at branches; the parts that rarely change (stack, facts, packet ranges) are shared
+until written. What follows from a new fact is worked out in ``deduction``, how two states become
+one in ``merge``.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Optional
+
+from mypy_extensions import i64, mypyc_attr
+
+from anybpf.verifier import numbers
+from anybpf.verifier.numbers import Range
+from anybpf.verifier.values import (
+    NUMBER_ZERO,
+    PACKET,
+    PACKET_LENGTH,
+    UNWRITTEN,
+    Cell,
+    Record,
+    Region,
+    Unknown,
+    Value,
+)
+
+# A frame has 512 bytes, that is 64 cells; a call saves r6 to r9 behind the eleven registers.
+FRAME_BYTES: Final = 512
+FRAME_CELLS: Final = 64
+REGISTERS: Final = 11
+SAVED: Final = 4
+
+NO_SIDES: Final[dict[Record, bool]] = {}
+
+
+@mypyc_attr(acyclic=True)
+class Relation:
+    """``x - y <= bound``, as a list with the newest first."""
+
+    __slots__ = ("bound", "depth", "next", "x", "y")
+
+    def __init__(self, x: Unknown, y: Unknown, bound: i64, rest: Optional[Relation]) -> None:
+        self.x: Unknown = x
+        self.y: Unknown = y
+        self.bound: i64 = bound
+        self.next: Optional[Relation] = rest
+        depth: i64 = 1
+        if rest is not None:
+            depth = rest.depth + 1
+        self.depth: i64 = depth
+
+
+@mypyc_attr(acyclic=True)
+class Held:
+    """What the program must give back before it ends. Never changed, only replaced.
+
+    ``references`` are the regions that hold one, in the order in which they were taken. ``locks``
+    are the regions of locked map values and objects with the lock's offset. The counters count
+    nested sections.
+    """
+
+    __slots__ = ("irqs", "locks", "preempt", "rcu", "references")
+
+    def __init__(
+        self,
+        references: list[Region],
+        locks: list[tuple[Region, i64]],
+        rcu: i64,
+        preempt: i64,
+        irqs: i64,
+    ) -> None:
+        self.references: list[Region] = references
+        self.locks: list[tuple[Region, i64]] = locks
+        self.rcu: i64 = rcu
+        self.preempt: i64 = preempt
+        self.irqs: i64 = irqs
+
+    def same(self, other: Held) -> bool:
+        if self is other:
+            return True
+        if (
+            self.rcu != other.rcu
+            or self.preempt != other.preempt
+            or self.irqs != other.irqs
+            or len(self.references) != len(other.references)
+            or len(self.locks) != len(other.locks)
+        ):
+            return False
+        i: i64 = 0
+        while i < len(self.references):
+            if self.references[i] is not other.references[i]:
+                return False
+            i = i + 1
+        i = 0
+        while i < len(self.locks):
+            x = self.locks[i]
+            y = other.locks[i]
+            if x[0] is not y[0] or x[1] != y[1]:
+                return False
+            i = i + 1
+        return True
+
+
+HOLDS_NOTHING: Final = Held([], [], 0, 0, 0)
+
+
+@mypyc_attr(acyclic=True)
+class Step:
+    """A block that a path went through, newest first; only kept when paths are explored."""
+
+    __slots__ = ("block", "depth", "previous", "pc")
+
+    def __init__(self, block: i64, pc: i64, previous: Optional[Step]) -> None:
+        self.block: i64 = block
+        self.pc: i64 = pc
+        self.previous: Optional[Step] = previous
+        depth: i64 = 1
+        if previous is not None:
+            depth = previous.depth + 1
+        self.depth: i64 = depth
+
+
+class State:
+    """What is known at one point of a program.
+
+    ``regs`` are r0 to r10, then r6 to r9 of each caller, innermost last. ``stack`` has 64 cells a
+    frame, the entry function's first; within a frame the lowest address comes first. ``reach`` says
+    for an unknown u (None: zero) how many bytes from ``data + u`` on lie before ``data_end``;
+    ``meta_reach`` the same from ``data_meta`` to ``data``. ``packet`` is the region of packet
+    pointers that are still good. ``sides`` are the merges whose side became known.
+    """
+
+    __slots__ = (
+        "depth",
+        "facts",
+        "fuel",
+        "held",
+        "meta_reach",
+        "nonnull",
+        "own_facts",
+        "own_stack",
+        "packet",
+        "reach",
+        "regs",
+        "relations",
+        "sides",
+        "stack",
+        "trace",
+    )
+
+    def __init__(
+        self,
+        regs: list[Value],
+        stack: list[Cell],
+        facts: dict[Unknown, Range],
+        nonnull: dict[Region, bool],
+        reach: dict[Optional[Unknown], i64],
+        meta_reach: dict[Optional[Unknown], i64],
+        packet: Region,
+    ) -> None:
+        self.regs: list[Value] = regs
+        self.stack: list[Cell] = stack
+        self.own_stack: bool = False
+        self.facts: dict[Unknown, Range] = facts
+        self.own_facts: bool = False
+        self.nonnull: dict[Region, bool] = nonnull
+        self.reach: dict[Optional[Unknown], i64] = reach
+        self.meta_reach: dict[Optional[Unknown], i64] = meta_reach
+        self.packet: Region = packet
+        self.sides: dict[Record, bool] = NO_SIDES
+        self.relations: Optional[Relation] = None
+        self.held: Held = HOLDS_NOTHING
+        self.depth: i64 = 0  # of calls
+        self.fuel: i64 = 0  # what may still be spent on the consequences of one branch
+        self.trace: Optional[Step] = None
+
+    def copy(self) -> State:
+        self.own_stack = False
+        self.own_facts = False
+        new = State(
+            self.regs.copy(),
+            self.stack,
+            self.facts,
+            self.nonnull,
+            self.reach,
+            self.meta_reach,
+            self.packet,
+        )
+        new.sides = self.sides
+        new.relations = self.relations
+        new.held = self.held
+        new.depth = self.depth
+        new.trace = self.trace
+        return new
+
+    # What is known of values.
+
+    def known(self, unknown: Unknown) -> Range:
+        found = self.facts.get(unknown)
+        if found is None:
+            return unknown.range
+        return found
+
+    def range_of(self, value: Value) -> Range:
+        """What is known of the number, or of a pointer's distance from its region's origin."""
+        unknown = value.unknown
+        if unknown is None:
+            return numbers.constant(value.offset)
+        found = self.facts.get(unknown)
+        if found is None:
+            found = unknown.range
+        if value.offset == 0:
+            return found
+        return numbers.shift_by(found, value.offset)
+
+    def settled(self, value: Value) -> Value:
+        """The value itself, or zero if it is a pointer that turned out to be null."""
+        region = value.region
+        if region is not None and region.nullable:
+            if self.nonnull.get(region) is False:
+                return NUMBER_ZERO
+        return value
+
+    def is_nonnull(self, region: Region) -> bool:
+        if not region.nullable:
+            return True
+        return self.nonnull.get(region) is True
+
+    # Changes. Consequences are drawn elsewhere.
+
+    def set_known(self, unknown: Unknown, known: Range) -> None:
+        if not self.own_facts:
+            self.facts = self.facts.copy()
+            self.own_facts = True
+        self.facts[unknown] = known
+        if unknown.origin == PACKET_LENGTH:
+            start = unknown.source
+            assert start is not None
+            if start.region is self.packet and known.low > 0 and start.kind == PACKET:
+                self.extend_reach(start.unknown, start.offset + known.low)
+
+    def extend_reach(self, unknown: Optional[Unknown], size: i64) -> None:
+        """From ``data + unknown`` on, ``size`` bytes are packet."""
+        found = self.reach.get(unknown)
+        if found is None or found < size:
+            reach = self.reach.copy()
+            reach[unknown] = size
+            self.reach = reach
+
+    def set_cell(self, index: i64, cell: Cell) -> None:
+        if not self.own_stack:
+            self.stack = self.stack.copy()
+            self.own_stack = True
+        self.stack[index] = cell
+
+    def set_null(self, region: Region, nonnull: bool) -> None:
+        known = self.nonnull.copy()
+        known[region] = nonnull
+        self.nonnull = known
+
+    def forget_packet(self) -> None:
+        """The packet may have moved: its pointers are no good any more."""
+        self.packet = Region(PACKET, 0, False, -1)
+        self.reach = {}
+        self.meta_reach = {}
+
+    # What must be given back.
+
+    def acquire(self, region: Region) -> None:
+        held = self.held
+        references = held.references.copy()
+        references.append(region)
+        self.held = Held(references, held.locks, held.rcu, held.preempt, held.irqs)
+
+    def holds(self, region: Region) -> bool:
+        for held in self.held.references:
+            if held is region:
+                return True
+        return False
+
+    def release(self, region: Region) -> None:
+        """The reference is given back; what pointed to it is to be forgotten by the caller."""
+        held = self.held
+        references: list[Region] = []
+        for other in held.references:
+            if other is not region:
+                references.append(other)
+        self.held = Held(references, held.locks, held.rcu, held.preempt, held.irqs)
+
+    # Frames.
+
+    def push_frame(self) -> None:
+        self.depth = self.depth + 1
+        self.stack = self.stack.copy()
+        self.own_stack = True
+        i: i64 = 0
+        while i < FRAME_CELLS:
+            self.stack.append(UNWRITTEN)
+            i = i + 1
+
+    def pop_frame(self) -> None:
+        self.depth = self.depth - 1
+        self.stack = self.stack[: (self.depth + 1) * FRAME_CELLS]
+        self.own_stack = True

@@ -1,0 +1,312 @@
+"""What registers and stack slots hold: numbers and pointers, as far as they are known.
+
+A value is ``region + unknown + offset``; a number has no region. An unknown is one 64-bit word that
+the program computed and that never changes; what is known about it is said by each state, so that
+copies of a value share what is learnt about one of them. How values are computed with is the
+business of ``compute``, how they meet at a merge that of ``merge``.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Optional
+
+from mypy_extensions import i64, mypyc_attr
+
+from anybpf.verifier.numbers import Range
+
+# Kinds of values.
+UNINIT: Final = 0  # nothing was written yet
+NUMBER: Final = 1
+CONTEXT: Final = 2
+STACK: Final = 3
+MAP_VALUE: Final = 4
+PACKET: Final = 5
+PACKET_END: Final = 6
+PACKET_META: Final = 7
+MAP: Final = 8  # the map itself
+MEMORY: Final = 9  # a block of known size: a ring buffer record, a buffer of the context
+OBJECT: Final = 10  # a typed object of the system: a socket, a kernel structure
+FUNCTION: Final = 11
+MIXED: Final = 12  # of different kinds on different ways here
+
+KIND_NAMES: Final[list[str]] = [
+    "uninitialized",
+    "number",
+    "ctx",
+    "stack",
+    "map_value",
+    "packet",
+    "packet_end",
+    "packet_meta",
+    "map",
+    "memory",
+    "object",
+    "function",
+    "mixed",
+]
+
+# How an unknown came about, where that helps to learn about what it was made of.
+PLAIN: Final = 0
+SHIFTED: Final = 1  # source << amount
+PACKET_LENGTH: Final = 2  # data_end - source
+MERGED: Final = 3  # a Phi
+LOW_HALF: Final = 4  # the low 32 bits of source
+MASKED: Final = 5  # source & amount
+REMAINING: Final = 6  # amount - source
+
+# What a region allows, as bits of ``Region.flags``.
+READ_ONLY: Final = 1
+TRUSTED: Final = 2  # an object that helpers may be given
+RCU: Final = 4  # an object that lives as long as the read-side section
+UNTRUSTED: Final = 8  # an object that may be read with care but not passed on
+ACQUIRED: Final = 16  # holds a reference that must be given back
+OWNED: Final = 32  # memory that the program allocated itself: typed, read and write
+PER_CPU: Final = 64
+NON_OWNING: Final = 128  # an owned object that sits in a list or tree and is only borrowed
+DYNPTR_SLICE: Final = 256  # gone when its dynptr (``parent``) goes
+ARENA: Final = 512
+FAULT_SAFE: Final = 1024  # reads that fail yield zero: any offset inside ``size`` will do
+
+
+@mypyc_attr(acyclic=True)
+class Unknown:
+    """An unknown 64-bit word. ``range`` holds in every state."""
+
+    __slots__ = ("amount", "low", "low_offset", "origin", "range", "source")
+
+    def __init__(self, known: Range, origin: i64, amount: i64, source: Optional[Value]) -> None:
+        self.range: Range = known
+        self.origin: i64 = origin
+        self.amount: i64 = amount
+        self.source: Optional[Value] = source
+        # The unknown that stands for the low half of this one plus ``low_offset``, once needed.
+        self.low: Optional[Unknown] = None
+        self.low_offset: i64 = 0
+
+
+class Region:
+    """Something pointers point into: bytes ``low`` to ``size`` around its origin are accessible.
+
+    ``index`` is the frame of a stack region and the map of a map or map value, -1 for none.
+    A region that a merge made stands for ``left`` on one side and ``right`` on the other, whose
+    origin lies ``shift`` bytes further on; None stands for the null pointer.
+    """
+
+    __slots__ = (
+        "depth",
+        "flags",
+        "index",
+        "kind",
+        "left",
+        "low",
+        "merge",
+        "nullable",
+        "parent",
+        "right",
+        "shift",
+        "size",
+        "type",
+    )
+
+    def __init__(self, kind: i64, size: i64, nullable: bool, index: i64) -> None:
+        self.kind: i64 = kind
+        self.size: i64 = size
+        self.nullable: bool = nullable
+        self.index: i64 = index
+        self.low: i64 = 0
+        self.flags: i64 = 0
+        self.type: str = ""
+        self.parent: Optional[Region] = None
+        self.merge: Optional[Record] = None
+        self.left: Optional[Region] = None
+        self.right: Optional[Region] = None
+        self.shift: i64 = 0
+        self.depth: i64 = 0
+
+
+class Record:
+    """What a merge remembers; see :class:`anybpf.verifier.merge.Merge`."""
+
+    __slots__ = ("forgotten",)
+
+    def __init__(self) -> None:
+        self.forgotten: bool = False
+
+
+@mypyc_attr(acyclic=True)
+class Cell:
+    """The content of eight bytes of stack."""
+
+    __slots__ = ()
+
+
+@mypyc_attr(acyclic=True)
+class Value(Cell):
+    """A number (``unknown + offset``) or a pointer (``region + unknown + offset``)."""
+
+    __slots__ = ("kind", "offset", "region", "unknown")
+
+    def __init__(
+        self, kind: i64, offset: i64, unknown: Optional[Unknown], region: Optional[Region]
+    ) -> None:
+        self.kind: i64 = kind
+        self.offset: i64 = offset
+        self.unknown: Optional[Unknown] = unknown
+        self.region: Optional[Region] = region
+
+
+@mypyc_attr(acyclic=True)
+class Phi(Unknown):
+    """An unknown made by a merge: ``left + left_offset`` on one side, or the same of the right.
+
+    ``left_range`` and ``right_range`` are what was known of it on each side.
+    """
+
+    __slots__ = (
+        "depth",
+        "left",
+        "left_offset",
+        "left_range",
+        "merge",
+        "right",
+        "right_offset",
+        "right_range",
+    )
+
+    def __init__(
+        self,
+        known: Range,
+        merge: Optional[Record],
+        left: Optional[Unknown],
+        left_offset: i64,
+        right: Optional[Unknown],
+        right_offset: i64,
+        left_range: Range,
+        right_range: Range,
+    ) -> None:
+        super().__init__(known, MERGED if merge is not None else PLAIN, 0, None)
+        depth: i64 = 0
+        if merge is not None:
+            if isinstance(left, Phi):
+                depth = left.depth
+            if isinstance(right, Phi) and right.depth > depth:
+                depth = right.depth
+            depth = depth + 1
+            if depth > MAX_NESTING:
+                merge = None
+                self.origin = PLAIN
+                depth = 0
+        self.depth: i64 = depth
+        self.merge: Optional[Record] = merge
+        # Without a record nothing may keep the operands alive: chains would grow without bound.
+        self.left: Optional[Unknown] = left if merge is not None else None
+        self.left_offset: i64 = left_offset
+        self.right: Optional[Unknown] = right if merge is not None else None
+        self.right_offset: i64 = right_offset
+        self.left_range: Range = left_range
+        self.right_range: Range = right_range
+
+
+# Merges nest: alternatives of alternatives are remembered to this depth.
+MAX_NESTING: Final = 32
+
+
+@mypyc_attr(acyclic=True)
+class Choice(Value):
+    """Values of different kinds that met; of use once the side of the merge is known."""
+
+    __slots__ = ("depth", "left", "merge", "right")
+
+    def __init__(self, merge: Optional[Record], left: Value, right: Value) -> None:
+        super().__init__(MIXED, 0, None, None)
+        depth: i64 = 0
+        if isinstance(left, Choice):
+            depth = left.depth
+        if isinstance(right, Choice) and right.depth > depth:
+            depth = right.depth
+        depth = depth + 1
+        if depth > MAX_NESTING:
+            merge = None
+        self.depth: i64 = depth if merge is not None else 0
+        self.merge: Optional[Record] = merge
+        self.left: Value = left if merge is not None else NOTHING
+        self.right: Value = right if merge is not None else NOTHING
+
+
+@mypyc_attr(acyclic=True)
+class Part:
+    """``size`` bytes of a cell, from ``start`` on."""
+
+    __slots__ = ("size", "start", "value")
+
+    def __init__(self, start: i64, size: i64, value: Value) -> None:
+        self.start: i64 = start
+        self.size: i64 = size
+        self.value: Value = value
+
+
+@mypyc_attr(acyclic=True)
+class Bytes(Cell):
+    """A cell of which only parts are known; ``written`` has a bit for each byte written."""
+
+    __slots__ = ("parts", "written")
+
+    def __init__(self, written: i64, parts: list[Part]) -> None:
+        self.written: i64 = written
+        self.parts: list[Part] = parts
+
+
+@mypyc_attr(acyclic=True)
+class CellChoice(Cell):
+    """Contents of different shape that met; of use once the side of the merge is known."""
+
+    __slots__ = ("left", "merge", "right")
+
+    def __init__(self, merge: Record, left: Cell, right: Cell) -> None:
+        self.merge: Record = merge
+        self.left: Cell = left
+        self.right: Cell = right
+
+
+@mypyc_attr(acyclic=True)
+class ObjectCell(Cell):
+    """Part of an object that only helpers may touch: a dynptr, an iterator, saved irq flags.
+
+    ``type`` names it, ``index`` counts its cells from 0. ``identity`` is the region that stands
+    for the object; slices and references hang on it. ``detail`` says more: the flavour of a
+    dynptr, the state of an iterator. ``holds``: the object itself must be given back.
+    """
+
+    __slots__ = ("detail", "holds", "identity", "index", "read_only", "type")
+
+    def __init__(
+        self, type_name: str, index: i64, identity: Region, detail: str, holds: bool, read_only: bool
+    ) -> None:
+        self.type: str = type_name
+        self.index: i64 = index
+        self.identity: Region = identity
+        self.detail: str = detail
+        self.holds: bool = holds
+        self.read_only: bool = read_only
+
+
+NO_PARTS: Final[list[Part]] = []
+UNWRITTEN: Final = Bytes(0, NO_PARTS)
+WRITTEN: Final = Bytes(255, NO_PARTS)  # something, not known what
+NOTHING: Final = Value(UNINIT, 0, None, None)
+CONFLICT: Final = Value(MIXED, 0, None, None)
+NUMBER_ZERO: Final = Value(NUMBER, 0, None, None)
+
+
+def number(constant: i64) -> Value:
+    """The number itself."""
+    if constant == 0:
+        return NUMBER_ZERO
+    return Value(NUMBER, constant, None, None)
+
+
+def unknown_number(known: Range) -> Value:
+    """A new number of which only this is known."""
+    if known.mask == 0:
+        return number(known.value)
+    return Value(NUMBER, 0, Unknown(known, PLAIN, 0, None), None)
