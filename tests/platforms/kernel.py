@@ -49,7 +49,7 @@ def load(
     licence = ctypes.create_string_buffer(b"GPL")
     log = ctypes.create_string_buffer(_LOG_SIZE)
     attributes = struct.pack(
-        "<IIQQIIQII16sIIIIQIIQI",
+        "<IIQQIIQII16sIIIIQIIQII",
         program_type,
         len(code) // 8,
         ctypes.addressof(instructions),
@@ -62,7 +62,7 @@ def load(
         b"",
         0,
         attach_type,
-        *[0] * 6,
+        *[0] * 7,
         btf_id,
     )
     result, error = _bpf(BPF_PROG_LOAD, attributes)

@@ -1,11 +1,12 @@
-"""Helper prototypes as short text, so that a table has one helper a line.
+"""Prototypes of helpers and kernel functions as short text, so that a table has one a line.
 
 ``from:mem? len:size0 map:map flags:any -> value?`` is a list of ``name:kind`` words and, behind the
 arrow, what comes back. Behind a kind may stand, in this order, ``<type>`` (BTF type, flavour of a
 dynptr, shape of a callback), ``?`` (or null), ``=N`` (N bytes), ``%N`` (aligned to N), ``!`` (takes
-the reference). Before a result, ``+`` says that it holds a reference; behind it ``^`` that the
-pointer is trusted. A memory argument without ``=N`` is measured by the size argument next to it,
-or by the one named in ``@name``.
+the reference). Before a result, ``+`` says that it holds a reference; behind it ``=N`` gives its
+size, ``@name`` the argument that does, and ``^``, ``~`` and ``-`` say that a pointer is trusted,
+protected by RCU or untrusted. A memory argument without ``=N`` is measured by the size argument
+next to it, or by the one named in ``@name``.
 """
 
 from __future__ import annotations
@@ -42,7 +43,27 @@ _ARGS = {
     "ringbuf_mem": (kinds.RINGBUF_MEMORY, ""),
     "dynptr": (kinds.DYNPTR, "r"),
     "dynptr_out": (kinds.DYNPTR, "w"),
+    "int": (kinds.INTEGER, ""),
+    "const": (kinds.INTEGER, ""),
+    "csize": (kinds.CONSTANT_SIZE, ""),
+    "ign": (kinds.IGNORED, ""),
+    "iter": (kinds.ITERATOR, "rw"),
+    "iter_out": (kinds.ITERATOR, "w"),
+    "obj": (kinds.ALLOCATED, ""),
+    "counted": (kinds.REFCOUNTED, ""),
+    "list_head": (kinds.LIST_HEAD, ""),
+    "list_node": (kinds.LIST_NODE, ""),
+    "rb_root": (kinds.RB_ROOT, ""),
+    "rb_node": (kinds.RB_NODE, ""),
+    "res_lock": (kinds.RES_SPIN_LOCK, ""),
+    "irq": (kinds.IRQ_FLAG, "r"),
+    "irq_out": (kinds.IRQ_FLAG, "w"),
+    "wq": (kinds.WORK_QUEUE, ""),
+    "task_work": (kinds.TASK_WORK, ""),
+    "arena": (kinds.ARENA, ""),
+    "passed": (kinds.PASSED, ""),
 }
+_CONSTANT = ("const", "csize", "alloc")
 
 _RETURNS = {
     "int": kinds.INTEGER,
@@ -56,7 +77,29 @@ _RETURNS = {
     "ringbuf_mem": kinds.RINGBUF_MEMORY,
     "mem_or_btf": kinds.MEMORY_OR_BTF,
     "kptr": kinds.KPTR,
+    "mem": kinds.MEMORY,
+    "mem_rw": kinds.MEMORY,
+    "obj": kinds.ALLOCATED,
+    "list_node": kinds.LIST_NODE,
+    "rb_node": kinds.RB_NODE,
+    "arena": kinds.ARENA,
+    "kernel_ctx": kinds.KERNEL_CONTEXT,
+    "cast": kinds.CAST,
+    "same": kinds.SAME,
 }
+
+# Results that are numbers of which more is known. Errors: MAX_ERRNO of the Linux kernel.
+_NUMBERS = {
+    "u32": (0, 0xFFFF_FFFF),
+    "s32": (-(1 << 31), (1 << 31) - 1),
+    "bool": (0, 1),
+    "error": (-4095, 0),
+    "error_or_bool": (-4095, 1),
+    "error_or_u31": (-4095, (1 << 31) - 1),
+    "loop_count": (-4095, 8 * 1024 * 1024),  # BPF_MAX_LOOPS of the Linux kernel
+    "cpu": (0, 8191),  # the most that Linux is built for
+}
+_TRUST = {"^": kinds.TRUSTED, "~": kinds.RCU, "-": kinds.UNTRUSTED}
 
 
 def parse(text: str) -> tuple[list[Arg], Return]:
@@ -69,7 +112,7 @@ def parse(text: str) -> tuple[list[Arg], Return]:
             word, _, measures[index] = word.partition("@")
         args.append(_arg(word))
     _tie(args, measures)
-    return args, _back(back.strip())
+    return args, _back(back.strip(), [arg.name for arg in args])
 
 
 def _arg(word: str) -> Arg:
@@ -93,26 +136,35 @@ def _arg(word: str) -> Arg:
         size=size,
         align=align,
         releases=releases,
+        constant=rest in _CONSTANT,
     )
 
 
-def _back(text: str) -> Return:
+def _back(text: str, names: list[str]) -> Return:
     acquires = text.startswith("+")
     if acquires:
         text = text[1:]
-    trusted = text.endswith("^")
-    if trusted:
+    trust = _TRUST.get(text[-1:], "")
+    if trust:
         text = text[:-1]
+    text, _, measure = text.partition("@")
+    text, size = _number(text, "=")
     nullable = text.endswith("?")
     if nullable:
         text = text[:-1]
     text, type_name = _angled(text)
+    low, high = _NUMBERS.get(text, (kinds.LOWEST, kinds.HIGHEST))
     return Return(
-        _RETURNS[text],
+        kinds.INTEGER if text in _NUMBERS else _RETURNS[text],
         nullable=nullable,
         type_name=type_name,
         acquires=acquires,
-        trusted=trusted,
+        trust=trust,
+        low=low,
+        high=high,
+        size=size,
+        size_arg=names.index(measure) if measure else -1,
+        access="r" if text == "mem" else "rw",
     )
 
 
