@@ -1,0 +1,561 @@
+"""What each instruction does to a state: one small object an instruction, made once, run often.
+
+An operation changes the state in place and says None, or says why the instruction may not be
+executed there. Branches are tried side by side by the engines and calls of the program's own
+functions are followed by them, so neither is here.
+"""
+
+from __future__ import annotations
+
+from mypy_extensions import i64
+
+from anybpf.verifier import access, numbers
+from anybpf.verifier import arithmetic as ranges
+from anybpf.verifier.compute import (
+    ADD,
+    NEG,
+    SUB,
+    arithmetic,
+    low_half,
+    move_pointer,
+    plain_arithmetic,
+    pointer_difference,
+    sign_extended,
+)
+from anybpf.verifier.environment import Environment, Fault
+from anybpf.verifier.memory import load_stack, loaded, store_stack, width_range
+from anybpf.verifier.state import State
+from anybpf.verifier.values import (
+    ARENA,
+    CONTEXT,
+    FAULT_SAFE,
+    MEMORY,
+    MIXED,
+    NOTHING,
+    NUMBER,
+    NUMBER_ZERO,
+    STACK,
+    UNINIT,
+    Choice,
+    Region,
+    Value,
+    unknown_number,
+)
+
+
+class Operation:
+    """An instruction at index ``pc`` of the program."""
+
+    __slots__ = ("pc",)
+
+    def __init__(self, pc: i64) -> None:
+        self.pc: i64 = pc
+
+    def run(self, st: State, env: Environment) -> Fault | None:
+        raise NotImplementedError
+
+    def operands(self) -> list[i64]:
+        """The registers whose merges are worth deciding if the operation fails."""
+        return []
+
+
+def is_unset(value: Value) -> bool:
+    """Whether nothing was written on some way here."""
+    if value.kind == UNINIT:
+        return True
+    if isinstance(value, Choice):
+        return value.merge is not None and (is_unset(value.left) or is_unset(value.right))
+    return False
+
+
+def unset(register: i64) -> Fault:
+    return Fault(
+        "uninitialized-register",
+        f"reads r{register}, which is not set on every way here",
+        register,
+        f"a value in r{register}",
+        "nothing",
+    )
+
+
+def scalar(is32: bool) -> Value:
+    """A number of which nothing is known."""
+    return unknown_number(numbers.U32 if is32 else numbers.TOP)
+
+
+class Move(Operation):
+    __slots__ = ("dst", "src")
+
+    def __init__(self, pc: i64, dst: i64, src: i64) -> None:
+        super().__init__(pc)
+        self.dst: i64 = dst
+        self.src: i64 = src
+
+    def run(self, st: State, env: Environment) -> Fault | None:
+        value = st.regs[self.src]
+        if value.kind == UNINIT or (value.kind == MIXED and is_unset(value)):
+            return unset(self.src)
+        st.regs[self.dst] = value
+        return None
+
+    def operands(self) -> list[i64]:
+        return [self.src]
+
+
+class Constant(Operation):
+    """A register becomes a value that is known beforehand: a number, a map, a function."""
+
+    __slots__ = ("dst", "value")
+
+    def __init__(self, pc: i64, dst: i64, value: Value) -> None:
+        super().__init__(pc)
+        self.dst: i64 = dst
+        self.value: Value = value
+
+    def run(self, st: State, env: Environment) -> Fault | None:
+        st.regs[self.dst] = self.value
+        return None
+
+
+class MoveExtended(Operation):
+    """A move that keeps the low ``bits`` (negative: all), sign-extended; 32-bit ones cut the rest."""
+
+    __slots__ = ("bits", "dst", "is32", "src")
+
+    def __init__(self, pc: i64, dst: i64, src: i64, bits: i64, is32: bool) -> None:
+        super().__init__(pc)
+        self.dst: i64 = dst
+        self.src: i64 = src
+        self.bits: i64 = bits
+        self.is32: bool = is32
+
+    def run(self, st: State, env: Environment) -> Fault | None:
+        value = st.settled(st.regs[self.src])
+        if value.kind != NUMBER:
+            if is_unset(value):
+                return unset(self.src)
+            if self.bits > 0 or not env.leaks_allowed:
+                return Fault(
+                    "pointer-arithmetic",
+                    f"moves part of a pointer out of r{self.src}; a part of a pointer points nowhere",
+                    self.src,
+                )
+            st.regs[self.dst] = scalar(self.is32)
+            return None
+        if self.bits > 0:
+            value = sign_extended(st, value, self.bits)
+        if self.is32:
+            value = low_half(st, value)
+        st.regs[self.dst] = value
+        return None
+
+    def operands(self) -> list[i64]:
+        return [self.src]
+
+
+class Arithmetic(Operation):
+    """``dst operation= constant`` or ``dst operation= src`` (``constant`` is None)."""
+
+    __slots__ = ("constant", "dst", "is32", "operation", "src")
+
+    def __init__(
+        self, pc: i64, operation: i64, dst: i64, src: i64, constant: Value | None, is32: bool
+    ) -> None:
+        super().__init__(pc)
+        self.operation: i64 = operation
+        self.dst: i64 = dst
+        self.src: i64 = src
+        self.constant: Value | None = constant
+        self.is32: bool = is32
+
+    def run(self, st: State, env: Environment) -> Fault | None:
+        a = st.regs[self.dst]
+        b = self.constant
+        operation = self.operation
+        if b is not None:
+            if a.kind == NUMBER:
+                if operation == ADD and not self.is32:
+                    st.regs[self.dst] = Value(
+                        NUMBER, ranges.plus(a.offset, b.offset), a.unknown, None
+                    )
+                    return None
+                st.regs[self.dst] = arithmetic(st, operation, a, b, self.is32, 0)
+                return None
+        else:
+            b = st.regs[self.src]
+        a = st.settled(a)
+        b = st.settled(b)
+        if a.kind == NUMBER and b.kind == NUMBER:
+            st.regs[self.dst] = arithmetic(st, operation, a, b, self.is32, 0)
+            return None
+        if a.kind == UNINIT or (a.kind == MIXED and is_unset(a)):
+            return unset(self.dst)
+        if b.kind == UNINIT or (b.kind == MIXED and is_unset(b)):
+            return unset(self.src)
+        return self._pointers(st, env, a, b)
+
+    def _pointers(self, st: State, env: Environment, a: Value, b: Value) -> Fault | None:
+        operation = self.operation
+        if not self.is32 and (operation == ADD or operation == SUB):
+            moved: object = None
+            if b.kind == NUMBER:
+                moved = move_pointer(st, a, b, operation == SUB)
+            elif a.kind == NUMBER and operation == ADD:
+                moved = move_pointer(st, b, a, False)
+            if isinstance(moved, Value):
+                st.regs[self.dst] = moved
+                return None
+            if isinstance(moved, Fault):
+                moved.register = self.dst if b.kind == NUMBER else self.src
+                return moved
+        if operation == SUB and (b.kind != NUMBER or self.is32):
+            if not self.is32:
+                difference = pointer_difference(st, a, b)
+                if difference is not None:
+                    st.regs[self.dst] = difference
+                    return None
+            if env.leaks_allowed:
+                st.regs[self.dst] = scalar(self.is32)
+                return None
+        return Fault(
+            "pointer-arithmetic",
+            f"arithmetic on a pointer in r{self.dst if a.kind != NUMBER else self.src}: a pointer "
+            "may be moved by a number, and pointers may be subtracted, both in 64 bits; "
+            "nothing else",
+            self.dst if a.kind != NUMBER else self.src,
+        )
+
+    def operands(self) -> list[i64]:
+        return [self.dst] if self.constant is not None else [self.dst, self.src]
+
+
+class Negate(Operation):
+    __slots__ = ("dst", "is32")
+
+    def __init__(self, pc: i64, dst: i64, is32: bool) -> None:
+        super().__init__(pc)
+        self.dst: i64 = dst
+        self.is32: bool = is32
+
+    def run(self, st: State, env: Environment) -> Fault | None:
+        value = st.settled(st.regs[self.dst])
+        if value.kind == NUMBER:
+            if self.is32:
+                st.regs[self.dst] = arithmetic(st, NEG, value, NUMBER_ZERO, True, 0)
+            else:
+                st.regs[self.dst] = plain_arithmetic(st, SUB, NUMBER_ZERO, value, False)
+            return None
+        return _of_pointer(st, env, self.dst, value, self.is32)
+
+    def operands(self) -> list[i64]:
+        return [self.dst]
+
+
+class SwapBytes(Operation):
+    """Byte order: swap the low ``bits``, or only cut the rest off."""
+
+    __slots__ = ("bits", "dst", "swaps")
+
+    def __init__(self, pc: i64, dst: i64, bits: i64, swaps: bool) -> None:
+        super().__init__(pc)
+        self.dst: i64 = dst
+        self.bits: i64 = bits
+        self.swaps: bool = swaps
+
+    def run(self, st: State, env: Environment) -> Fault | None:
+        value = st.settled(st.regs[self.dst])
+        if value.kind == NUMBER:
+            if self.swaps:
+                known = ranges.bswap(st.range_of(value), self.bits)
+                st.regs[self.dst] = unknown_number(known)
+            elif self.bits == 32:
+                st.regs[self.dst] = low_half(st, value)
+            elif self.bits < 32:
+                known = st.range_of(value)
+                cut = ranges.zext(known, self.bits)
+                if cut is not known:
+                    st.regs[self.dst] = unknown_number(cut)
+            return None
+        return _of_pointer(st, env, self.dst, value, False)
+
+    def operands(self) -> list[i64]:
+        return [self.dst]
+
+
+def _of_pointer(
+    st: State, env: Environment, register: i64, value: Value, is32: bool
+) -> Fault | None:
+    """A number computed from a pointer's bits: nothing is known of it."""
+    if is_unset(value):
+        return unset(register)
+    if not env.leaks_allowed:
+        return Fault(
+            "pointer-arithmetic", f"arithmetic on the bits of a pointer in r{register}", register
+        )
+    st.regs[register] = scalar(is32)
+    return None
+
+
+class CastAddress(Operation):
+    """An arena pointer between the address spaces of the program and of user space."""
+
+    __slots__ = ("arena", "dst", "src", "to_program")
+
+    def __init__(self, pc: i64, dst: i64, src: i64, to_program: bool) -> None:
+        super().__init__(pc)
+        self.dst: i64 = dst
+        self.src: i64 = src
+        self.to_program: bool = to_program
+        self.arena: Region = Region(MEMORY, 1 << 31, False, -1)
+        self.arena.low = -(1 << 31)
+        self.arena.flags = ARENA | FAULT_SAFE
+
+    def run(self, st: State, env: Environment) -> Fault | None:
+        value = st.regs[self.src]
+        if is_unset(value):
+            return unset(self.src)
+        if self.to_program:
+            st.regs[self.dst] = Value(MEMORY, 0, None, self.arena)
+        else:
+            st.regs[self.dst] = scalar(False)
+        return None
+
+    def operands(self) -> list[i64]:
+        return [self.src]
+
+
+class Access(Operation):
+    """What loads and stores share: a place, and what was seen of it for the facts.
+
+    ``seen_kinds`` has a bit for each kind of pointer, ``seen_low`` and ``seen_high`` bound the
+    bytes touched in its region, ``seen_index`` is the map or frame (-2: several).
+    """
+
+    __slots__ = ("base", "offset", "seen_high", "seen_index", "seen_kinds", "seen_low", "size")
+
+    def __init__(self, pc: i64, base: i64, offset: i64, size: i64) -> None:
+        super().__init__(pc)
+        self.base: i64 = base
+        self.offset: i64 = offset
+        self.size: i64 = size
+        self.seen_kinds: i64 = 0
+        self.seen_low: i64 = 0
+        self.seen_high: i64 = 0
+        self.seen_index: i64 = -1
+
+    def note(self, st: State, pointer: Value) -> None:
+        """Remember what was accessed; the engines rely on it."""
+        low = pointer.offset + self.offset
+        high = low
+        unknown = pointer.unknown
+        if unknown is not None:
+            known = st.known(unknown)
+            low = ranges.plus(low, known.low)
+            high = ranges.plus(high, known.high)
+        high = high + self.size
+        region = pointer.region
+        index: i64 = -1 if region is None else region.index
+        if self.seen_kinds == 0:
+            self.seen_low = low
+            self.seen_high = high
+            self.seen_index = index
+        else:
+            if low < self.seen_low:
+                self.seen_low = low
+            if high > self.seen_high:
+                self.seen_high = high
+            if index != self.seen_index:
+                self.seen_index = -2
+        self.seen_kinds = self.seen_kinds | KIND_BITS[pointer.kind]
+
+
+KIND_BITS: list[i64] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096]
+
+
+class Load(Access):
+    __slots__ = ("dst", "signed")
+
+    def __init__(self, pc: i64, dst: i64, base: i64, offset: i64, size: i64, signed: bool) -> None:
+        super().__init__(pc, base, offset, size)
+        self.dst: i64 = dst
+        self.signed: bool = signed
+
+    def run(self, st: State, env: Environment) -> Fault | None:
+        pointer = st.regs[self.base]
+        if pointer.kind == STACK:
+            found = load_stack(st, env, pointer, self.offset, self.size, self.signed)
+        elif pointer.kind == UNINIT:
+            return unset(self.base)
+        else:
+            pointer = st.settled(pointer)
+            found = access.load(st, env, pointer, self.offset, self.size, self.signed)
+        if isinstance(found, Value):
+            self.note(st, pointer)
+            st.regs[self.dst] = found
+            return None
+        assert isinstance(found, Fault)
+        if found.register < 0:
+            found.register = self.base
+        return found
+
+    def operands(self) -> list[i64]:
+        return [self.base]
+
+
+class Store(Access):
+    """``value`` is what is stored, None for the register ``src``."""
+
+    __slots__ = ("src", "value")
+
+    def __init__(
+        self, pc: i64, base: i64, offset: i64, size: i64, src: i64, value: Value | None
+    ) -> None:
+        super().__init__(pc, base, offset, size)
+        self.src: i64 = src
+        self.value: Value | None = value
+
+    def run(self, st: State, env: Environment) -> Fault | None:
+        value = self.value
+        if value is None:
+            value = st.regs[self.src]
+            if value.kind == UNINIT or (value.kind == MIXED and is_unset(value)):
+                return unset(self.src)
+            value = st.settled(value)
+        pointer = st.regs[self.base]
+        if pointer.kind == STACK:
+            fault = store_stack(st, env, pointer, self.offset, self.size, value)
+        elif pointer.kind == UNINIT:
+            return unset(self.base)
+        else:
+            pointer = st.settled(pointer)
+            fault = access.store(st, env, pointer, self.offset, self.size, value)
+        if fault is None:
+            self.note(st, pointer)
+        elif fault.register < 0:
+            fault.register = self.base
+        return fault
+
+    def operands(self) -> list[i64]:
+        return [self.base] if self.value is not None else [self.base, self.src]
+
+
+class Atomic(Access):
+    """Read, change and write in one. ``result`` is the register that gets the old value, or -1."""
+
+    __slots__ = ("exchanges", "result", "src")
+
+    def __init__(
+        self, pc: i64, base: i64, offset: i64, size: i64, src: i64, result: i64, exchanges: bool
+    ) -> None:
+        super().__init__(pc, base, offset, size)
+        self.src: i64 = src
+        self.result: i64 = result
+        self.exchanges: bool = exchanges  # compares with r0 first
+
+    def run(self, st: State, env: Environment) -> Fault | None:
+        value = st.settled(st.regs[self.src])
+        if is_unset(value):
+            return unset(self.src)
+        if value.kind != NUMBER and not env.leaks_allowed:
+            return Fault(
+                "pointer-leak",
+                f"an atomic operation writes the pointer in r{self.src} to memory",
+                self.src,
+            )
+        if self.exchanges and is_unset(st.regs[0]):
+            return unset(0)
+        pointer = st.regs[self.base]
+        if pointer.kind == UNINIT:
+            return unset(self.base)
+        old: object = None
+        if pointer.kind == STACK:
+            old = load_stack(st, env, pointer, self.offset, self.size, False)
+            if isinstance(old, Value):
+                new = loaded(self.size, False)
+                fault = store_stack(st, env, pointer, self.offset, self.size, new)
+                if fault is not None:
+                    return fault
+        else:
+            pointer = st.settled(pointer)
+            if pointer.kind == CONTEXT:
+                return Fault(
+                    "context-access",
+                    "an atomic operation on the context is not possible",
+                    self.base,
+                )
+            old = access.atomic(st, env, pointer, self.offset, self.size)
+        if isinstance(old, Fault):
+            if old.register < 0:
+                old.register = self.base
+            return old
+        assert isinstance(old, Value)
+        self.note(st, pointer)
+        if self.result >= 0:
+            if old.kind != NUMBER:
+                old = unknown_number(width_range(self.size))
+            st.regs[self.result] = old
+        return None
+
+    def operands(self) -> list[i64]:
+        return [self.base, self.src]
+
+
+class LoadPacket(Operation):
+    """LD_ABS and LD_IND: packet data through the context in r6; the program ends where it is short."""
+
+    __slots__ = ("size", "src")
+
+    def __init__(self, pc: i64, size: i64, src: i64) -> None:
+        super().__init__(pc)
+        self.size: i64 = size
+        self.src: i64 = src  # -1: LD_ABS
+
+    def run(self, st: State, env: Environment) -> Fault | None:
+        context = st.regs[6]
+        if context.kind != CONTEXT or context.offset != 0 or context.unknown is not None:
+            return Fault(
+                "argument",
+                "loads packet data through r6, which must hold the context pointer",
+                6,
+            )
+        if self.src >= 0:
+            index = st.regs[self.src]
+            if is_unset(index):
+                return unset(self.src)
+            if index.kind != NUMBER:
+                return Fault(
+                    "argument", f"the packet offset in r{self.src} is not a number", self.src
+                )
+        held = st.held
+        if (
+            len(held.references) > 0
+            or len(held.locks) > 0
+            or held.rcu + held.preempt + held.irqs > 0
+        ):
+            return Fault(
+                "reference-leak",
+                "a load of packet data ends the program where the packet is short, "
+                "and would leave something held",
+            )
+        i: i64 = 1
+        while i < 6:
+            st.regs[i] = NOTHING
+            i = i + 1
+        st.regs[0] = unknown_number(width_range(self.size))
+        return None
+
+    def operands(self) -> list[i64]:
+        return [6]
+
+
+class Refused(Operation):
+    """An instruction that cannot be executed at all, and why."""
+
+    __slots__ = ("fault",)
+
+    def __init__(self, pc: i64, fault: Fault) -> None:
+        super().__init__(pc)
+        self.fault: Fault = fault
+
+    def run(self, st: State, env: Environment) -> Fault | None:
+        return self.fault
