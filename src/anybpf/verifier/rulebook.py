@@ -1,0 +1,103 @@
+"""What the checks made of the platform's rows for one program: compiled once, looked up often.
+
+Hangs on the environment. Nothing here checks anything.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mypy_extensions import i64
+
+from anybpf.verifier.contexts import Layout
+from anybpf.verifier.environment import Environment, MapInfo
+from anybpf.verifier.fields import FieldMap, fields_of
+
+if TYPE_CHECKING:
+    from anybpf.verifier.rules import HelperRule
+
+# Flags of map creation: Linux UAPI header linux/bpf.h.
+RDONLY_PROG = 1 << 7
+WRONLY_PROG = 1 << 8
+
+
+class Rulebook:
+    """The compiled rules of one verification.
+
+    ``context`` is the program's context. ``packet_writes`` says whether packet data may be
+    written, ``packet_arguments`` whether helpers may be given packet data at all, ``sleepable``
+    whether the program may sleep, ``gpl`` whether its licence is compatible.
+    """
+
+    __slots__ = (
+        "context",
+        "gpl",
+        "helpers",
+        "packet_arguments",
+        "packet_free",
+        "packet_writes",
+        "pointees",
+        "sleepable",
+    )
+
+    def __init__(self, env: Environment) -> None:
+        kind = env.program_type
+        flags = kind.flags
+        self.context: Layout = Layout(kind.context, env.attach_type)
+        self.pointees: dict[str, Layout | None] = {}
+        self.helpers: dict[int, HelperRule] = {}
+        # A platform that does not restrict packets by program type lets all use them as memory.
+        self.packet_free: bool = not env.platform.uses_license
+        self.packet_writes: bool = self.packet_free or "packet_write" in flags
+        self.packet_arguments: bool = self.packet_writes or "packet_read" in flags
+        self.sleepable: bool = "sleepable" in env.program.flags
+        self.gpl: bool = not env.platform.uses_license or is_gpl(env.program.license)
+
+    def pointee(self, env: Environment, kind: str) -> Layout | None:
+        """The structure behind pointers of that kind; None where it has no fields of its own."""
+        if kind in self.pointees:
+            return self.pointees[kind]
+        context = env.platform.pointee(kind)
+        found = None if context is None else Layout(context, env.attach_type)
+        self.pointees[kind] = found
+        return found
+
+
+# Licences that the kernel counts as compatible with its own: include/linux/license.h (6.18).
+GPL_COMPATIBLE = (
+    "GPL",
+    "GPL v2",
+    "GPL and additional rights",
+    "Dual BSD/GPL",
+    "Dual MIT/GPL",
+    "Dual MPL/GPL",
+)
+
+
+def is_gpl(text: str) -> bool:
+    return text in GPL_COMPATIBLE
+
+
+def rulebook(env: Environment) -> Rulebook:
+    found = env.rulebook
+    if found is None:
+        found = Rulebook(env)
+        env.rulebook = found
+    return found
+
+
+def map_fields(env: Environment, info: MapInfo) -> FieldMap:
+    """The locks, timers and kernel pointers in the map's values."""
+    found = info.fields
+    if found is None:
+        found = fields_of(env.btf, int(info.spec.value_type_id))
+        info.fields = found
+    return found
+
+
+def map_is_read_only(info: MapInfo) -> bool:
+    return info.read_only or (int(info.spec.flags) & RDONLY_PROG) != 0
+
+
+def field_text(env: Environment, index: i64) -> str:
+    return env.maps[index].name if 0 <= index < len(env.maps) else "of several maps"
