@@ -14,6 +14,7 @@ from mypy_extensions import i64, mypyc_attr
 from anybpf.verifier.numbers import (
     MAX,
     MIN,
+    S32,
     SMALL,
     U32,
     U32_MAX,
@@ -77,16 +78,17 @@ def ones(count: i64) -> i64:
 
 def plus(x: i64, y: i64) -> i64:
     """The sum of two words."""
-    if -SMALL < x < SMALL and -SMALL < y < SMALL:
+    if (x ^ y) < 0 or (-SMALL < x < SMALL and -SMALL < y < SMALL):
         return x + y
-    return wrap(int(x) + int(y))
+    # Turning the top bit first and last changes nothing but the signs, and so nothing overflows.
+    return ((x ^ MIN) + y) ^ MIN
 
 
 def minus(x: i64, y: i64) -> i64:
     """The difference of two words."""
-    if -SMALL < x < SMALL and -SMALL < y < SMALL:
+    if (x ^ y) >= 0 or (-SMALL < x < SMALL and -SMALL < y < SMALL):
         return x - y
-    return wrap(int(x) - int(y))
+    return ((x ^ MIN) - y) ^ MIN
 
 
 def shifted_left(x: i64, count: i64) -> i64:
@@ -147,6 +149,14 @@ class Hull:
             if high > self.high:
                 self.high = high
 
+    def add_turn(self, low: i64, high: i64) -> None:
+        """The words from ``low`` upwards to ``high``, which may lie past the end of numbers."""
+        if low <= high:
+            self.add(low, high)
+        else:
+            self.add(low, MAX)
+            self.add(MIN, high)
+
     def add_wrapped(self, low: int, high: int) -> None:
         """The interval of numbers of any size, of which only 64 bits are left."""
         if high - low >= WORDS - 1:
@@ -166,11 +176,16 @@ class Hull:
         return sure(build(self.low, self.below, self.above, self.high, value, mask))
 
 
-def parts(a: Range) -> list[tuple[int, int]]:
+def parts(a: Range) -> list[tuple[i64, i64]]:
     """The intervals, one for each sign."""
     if a.low >= 0 or a.high < 0:
         return [(a.low, a.high)]
     return [(a.low, a.below), (a.above, a.high)]
+
+
+def exact_parts(a: Range) -> list[tuple[int, int]]:
+    """The intervals, as numbers to compute with at any size."""
+    return [(int(low), int(high)) for low, high in parts(a)]
 
 
 def unsigned_parts(a: Range) -> list[tuple[int, int]]:
@@ -190,6 +205,12 @@ def is_solid(a: Range) -> bool:
     return a.below == -1 and a.above == 0
 
 
+def is_top(a: Range) -> bool:
+    """Whether nothing is known."""
+    # The first comparisons are the cheap ones.
+    return a.mask == -1 and a.high > SMALL and is_solid(a) and a.low == MIN and a.high == MAX
+
+
 def shift_by(a: Range, c: i64) -> Range:
     """The range of x + c."""
     if c == 0:
@@ -203,14 +224,16 @@ def shift_by(a: Range, c: i64) -> Range:
         value: i64 = a.value + c
         mask: i64 = (value ^ (value + a.mask)) | a.mask
         return sure(span(a.low + c, a.high + c, value & ~mask, mask))
-    if a.mask == -1 and a.low == MIN and a.high == MAX and a.below == -1 and a.above == 0:
-        return a
     return add(a, constant(c))
 
 
 def add(a: Range, b: Range) -> Range:
     if a.mask == 0 and b.mask == 0:
         return constant(plus(a.value, b.value))
+    if is_top(a):
+        return a
+    if is_top(b):
+        return b
     value: i64 = 0
     mask: i64 = -1
     if is_small(a) and is_small(b):
@@ -228,7 +251,8 @@ def add(a: Range, b: Range) -> Range:
     hull = Hull()
     for low, high in parts(a):
         for other_low, other_high in parts(b):
-            hull.add_wrapped(low + other_low, high + other_high)
+            # Neither part is longer than half of all words: the sum goes round at most once.
+            hull.add_turn(plus(low, other_low), plus(high, other_high))
     return result(hull, value, mask, a, b)
 
 
@@ -238,6 +262,10 @@ def sub(a: Range, b: Range) -> Range:
             return constant(minus(a.value, b.value))
         if b.value == 0:
             return a
+    if is_top(a):
+        return a
+    if is_top(b):
+        return b
     value: i64 = 0
     mask: i64 = -1
     if is_small(a) and is_small(b):
@@ -254,7 +282,7 @@ def sub(a: Range, b: Range) -> Range:
     hull = Hull()
     for low, high in parts(a):
         for other_low, other_high in parts(b):
-            hull.add_wrapped(low - other_high, high - other_low)
+            hull.add_turn(minus(low, other_high), minus(high, other_low))
     return result(hull, value, mask, a, b)
 
 
@@ -306,8 +334,13 @@ def mul(a: Range, b: Range) -> Range:
     if a.low >= 0 and b.low >= 0 and (a.high == 0 or b.high <= HALF // a.high):
         return sure(one_sign(a.low * b.low, a.high * b.high, value, mask))
     hull = Hull()
-    for low, high in parts(a):
-        for other_low, other_high in parts(b):
+    if a.low >= 0 and b.low >= 0:
+        hull.add_wrapped(int(a.low) * int(b.low), int(a.high) * int(b.high))
+        return hull.range(value, mask)
+    if is_top(a) or is_top(b):
+        return sure(span(MIN, MAX, value, mask))
+    for low, high in exact_parts(a):
+        for other_low, other_high in exact_parts(b):
             # The signs within each part are the same, so the extremes are at its ends.
             first = low * other_low
             second = low * other_high
@@ -355,14 +388,17 @@ def umod(a: Range, b: Range) -> Range:
     known = trailing_ones(~(b.value | b.mask)) & trailing_ones(~a.mask)
     value: i64 = a.value & known
     mask: i64 = ~known
-    if a.low >= 0 and b.low > 0:
-        if b.mask == 0 and a.high - a.low < b.value:
-            first = a.low % b.value
-            last = a.high % b.value
-            if first <= last:
-                return sure(one_sign(first, last, value, mask))
+    if b.low > 0:
         bound: i64 = b.high - 1
-        return sure(one_sign(0, a.high if a.high < bound else bound, value, mask))
+        if a.low >= 0:
+            if b.mask == 0 and a.high - a.low < b.value:
+                first = a.low % b.value
+                last = a.high % b.value
+                if first <= last:
+                    return sure(one_sign(first, last, value, mask))
+            if a.high < bound:
+                bound = a.high
+        return sure(one_sign(0, bound, value, mask))
     divisor = unsigned_high(b)
     if divisor == 0:
         return a
@@ -390,13 +426,13 @@ def sdiv(a: Range, b: Range) -> Range:
     if a.low >= 0 and b.low > 0:
         return udiv(a, b)
     hull = Hull()
-    for low, high in parts(b):
+    for low, high in exact_parts(b):
         if low == 0:
             hull.add(0, 0)
             if high == 0:
                 continue
             low = 1
-        for first, last in parts(a):
+        for first, last in exact_parts(a):
             ends = [
                 truncated(first, low),
                 truncated(first, high),
@@ -416,7 +452,7 @@ def smod(a: Range, b: Range) -> Range:
         return umod(a, b)
     largest: int = max(abs(int(b.low)), abs(int(b.high))) - 1
     smallest: int = min(
-        [0 if low <= 0 <= high else min(abs(low), abs(high)) for low, high in parts(b)]
+        [0 if low <= 0 <= high else min(abs(low), abs(high)) for low, high in exact_parts(b)]
     )
     if max(abs(int(a.low)), abs(int(a.high))) < smallest:
         return a
@@ -541,7 +577,7 @@ def sar(a: Range, b: Range) -> Range:
     return shift(ARSH, a, and_(b, AMOUNT))
 
 
-AMOUNT: Final = between(0, 63)
+AMOUNT: Final = constant(63)
 
 
 def shift(op: i64, a: Range, amount: Range) -> Range:
@@ -598,11 +634,13 @@ def shl_by(a: Range, count: i64) -> Range:
     mask = shifted_left(a.mask, count)
     if mask == 0:
         return constant(value)
-    # What is shifted in is zero; the bits of the operand say so only if it has some.
     hull = Hull()
-    factor = int(ones(count)) + 1
+    kept: i64 = ones(64 - count)
     for low, high in parts(a):
-        hull.add_wrapped(low * factor, high * factor)
+        if high - low > kept:
+            hull.add(MIN, MAX)
+        else:
+            hull.add_turn(shifted_left(low, count), shifted_left(high, count))
     return hull.range(value, mask)
 
 
@@ -688,6 +726,8 @@ def sext(a: Range, bits: i64) -> Range:
     if bits >= 64:
         return a
     half: i64 = ones(bits - 1)
+    if bits == 32 and a.mask == U32_MAX and a.low == 0 and a.high == U32_MAX:
+        return S32
     if -half - 1 <= a.low and a.high <= half:
         return a
     value = extended(a.value, bits)
@@ -781,4 +821,4 @@ def arith32(op: i64, a: Range, b: Range) -> Range:
     return low32(arith(op, low32(a), low32(b), False))
 
 
-AMOUNT32: Final = between(0, 31)
+AMOUNT32: Final = constant(31)

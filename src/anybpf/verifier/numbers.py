@@ -182,21 +182,19 @@ def span(low: i64, high: i64, value: i64, mask: i64) -> Range | None:
 
 
 def make(low: i64, high: i64, below: i64, above: i64, value: i64, mask: i64) -> Range | None:
-    """The range of these parts, each reduced by what the others say; None if nothing is left."""
-    if (low ^ high) >= 0 and below == -1 and above == 0:
-        return one_sign(low, high, value, mask)
+    """The range of these parts, each reduced by what the others say; None if nothing is left.
+
+    The hole counts also where the bounds are of one sign: no member is between its ends.
+    """
     if below > -1:
         below = -1
+    elif below > high:
+        below = high
     if above < 0:
         above = 0
-    return build(
-        low,
-        below if below < high else high,
-        above if above > low else low,
-        high,
-        value,
-        mask,
-    )
+    elif above < low:
+        above = low
+    return build(low, below, above, high, value, mask)
 
 
 def constant(c: i64) -> Range:
@@ -768,7 +766,8 @@ def previous_half(x: i64, first: i64, last: i64) -> i64:
 
 def describe(a: Range) -> str:
     """``5``, ``0..255``, ``-1|3..8``; then the bits, if they say more than the bounds."""
-    if a.low < 0 <= a.high and (a.below != -1 or a.above != 0):
+    solid = make(a.low, a.high, -1, 0, a.value, a.mask)
+    if solid is not None and not same(solid, a):
         text = f"{describe_span(a.low, a.below)}|{describe_span(a.above, a.high)}"
     else:
         text = describe_span(a.low, a.high)
