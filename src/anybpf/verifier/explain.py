@@ -11,6 +11,7 @@ from typing import Any, Final
 from anybpf.isa import text
 from anybpf.isa.instruction import Instruction, SourceLine
 from anybpf.platforms import Helper
+from anybpf.verifier.faults import LOCK, REFERENCE_LEAK, UNINITIALIZED_STACK
 from anybpf.verifier.findings import Finding
 from anybpf.verifier.remedies import remedy
 from anybpf.verifier.trail import Trail, follow_back, reads, shortest_way, whole_way
@@ -18,9 +19,7 @@ from anybpf.verifier.verification import Verification
 from anybpf.verifier.wording import Words
 
 # Kinds that are about what was taken earlier, not about what a register holds.
-_ABOUT_HOLDING: Final = ("reference-leak", "reference", "lock", "unreleased-reference")
-# Kinds that are about the stack that a register points to.
-_ABOUT_STACK: Final = ("uninitialized-stack",)
+_ABOUT_HOLDING: Final = (REFERENCE_LEAK, LOCK)
 # Comparisons and their opposites, to say what holds where a branch was not taken.
 _OPPOSITES: Final = {
     "==": "!=", "!=": "==", ">": "<=", "<=": ">", ">=": "<", "<": ">=",
@@ -199,7 +198,14 @@ def find_trail(verification: Verification, finding: Finding, registers: list[int
     else:
         way = shortest_way(verification, index)
     holding = finding.kind in _ABOUT_HOLDING
-    return follow_back(verification, way, bool(finding.path), [] if holding else registers, holding)
+    return follow_back(
+        verification,
+        way,
+        bool(finding.path),
+        [] if holding else registers,
+        acquires=holding,
+        touches=finding.kind == UNINITIALIZED_STACK,
+    )
 
 
 def _shown(words: Words, trail: Trail, position: int) -> ShownStep:

@@ -8,136 +8,159 @@ from __future__ import annotations
 
 from typing import Final
 
+from anybpf.verifier import faults
+
 # kind: (what is required, what usually mends it)
 REMEDIES: Final[dict[str, tuple[str, str]]] = {
-    "null-pointer": (
-        "a pointer that is not null",
-        "Compare the pointer with NULL before using it, and use it only where it is not null: "
-        "if (!p) return ...;",
-    ),
-    "out-of-bounds": (
-        "an access that lies inside its region",
-        "Compare the index or offset with the size just before the access, and let the access use "
-        "the same variable that was compared; an unsigned type spares the check for below zero.",
-    ),
-    "packet-bounds": (
-        "bytes that a comparison with data_end has shown to be there",
-        "Before reading, compare the end of what is read with data_end: "
-        "if ((void *)(header + 1) > data_end) return ...; "
-        "after a call that may move the packet, load data and data_end again and check again.",
-    ),
-    "stack-bounds": (
-        "an access inside the frame, from fp-512 to fp-1",
-        "Bound the index into the local array, or keep large data in a per-CPU array map.",
-    ),
-    "uninitialized-register": (
+    faults.UNINITIALIZED_REGISTER: (
         "a register that was written on every way here",
-        "Give the variable a value where it is declared. After a call, r1 to r5 hold nothing: "
-        "what is needed later must be kept elsewhere.",
+        "Give the variable a value where it is declared, and every function a return value. After "
+        "a call, r1 to r5 hold nothing: what is needed later must be kept elsewhere.",
     ),
-    "uninitialized-stack": (
+    faults.UNINITIALIZED_STACK: (
         "stack that was written on every way here",
         "Set the whole local variable to zero where it is declared, padding included: "
         "struct key key = {}; or __builtin_memset(&key, 0, sizeof(key));",
     ),
-    "alignment": (
-        "an address that is a multiple of the access's size",
-        "Keep fields naturally aligned, or copy what is packed with __builtin_memcpy.",
+    faults.STACK_BOUNDS: (
+        "an access inside the frame, from fp-512 to fp-1",
+        "Bound the index into the local array, or keep large data in a per-CPU array map.",
     ),
-    "context-access": (
-        "a field of the context that this program type may access this way",
-        "Read whole fields, with the types that the context's struct gives them; `anybpf platform "
-        "show PLATFORM --type TYPE` lists the fields that may be read and written.",
+    faults.STACK_DEPTH: (
+        "frames that fit the stack together",
+        "Move large local variables to a per-CPU array map, or call less deep.",
     ),
-    "read-only": (
-        "memory that may be written",
-        "Write to a copy, or keep the value in a map or variable that is not const.",
+    faults.OUT_OF_BOUNDS: (
+        "an access that lies inside its region",
+        "Compare the index or offset with the size just before the access, and let the access use "
+        "the same variable that was compared; an unsigned type spares the check for below zero.",
     ),
-    "argument": (
-        "arguments of the kinds that the called function takes",
-        "Look up the prototype (`anybpf platform show PLATFORM`) and pass what it asks for.",
+    faults.PACKET_BOUNDS: (
+        "bytes that a comparison with data_end has shown to be there",
+        "Before reading, compare the end of what is read with data_end: "
+        "if ((void *)(header + 1) > data_end) return ...;",
     ),
-    "argument-size": (
-        "a length that fits the memory that is passed with it",
-        "Pass sizeof of the very object whose address is passed. A length computed at run time "
-        "needs an upper bound that is checked before the call.",
+    faults.STALE_PACKET: (
+        "a packet pointer made after the last call that may move the packet",
+        "After such a call, read data and data_end from the context again and check again.",
     ),
-    "helper": (
-        "a function that this program type may call",
-        "`anybpf platform show PLATFORM --type TYPE` lists the helpers that may be called.",
+    faults.NULL_POINTER: (
+        "a pointer that is not null",
+        "Compare the pointer with NULL before using it, and use it only where it is not null: "
+        "if (!p) return ...;",
     ),
-    "license": (
-        "a licence compatible with the GPL",
-        "Declare a compatible licence, such as Dual MIT/GPL, or do without the helper.",
-    ),
-    "reference-leak": (
-        "everything that was taken is given back on every way to the end",
-        "Give back what was taken (bpf_ringbuf_submit or _discard, bpf_sk_release, ...) on every "
-        "way out, those of errors included.",
-    ),
-    "reference": (
-        "a reference that is held and was not given back yet",
-        "Give back exactly what was taken, once, and do not use it afterwards.",
-    ),
-    "lock": (
-        "locks taken and released in pairs, with nothing forbidden between",
-        "Keep the locked stretch short: no calls, one lock at a time, unlocked on every way out.",
-    ),
-    "pointer-arithmetic": (
-        "arithmetic that keeps the pointer inside what it points to",
-        "Compute the index as a number first, bound it, and add it to the pointer last.",
-    ),
-    "pointer-leak": (
-        "numbers, not addresses, where others can read them",
-        "Store what the pointer points to, or a difference of two pointers, not the pointer.",
-    ),
-    "not-a-pointer": (
-        "a pointer",
+    faults.NOT_A_POINTER: (
+        "a pointer to memory that programs may touch",
         "The address must come from the context, a map, the stack or a helper; a number cannot "
         "be followed. Kernel memory is read with bpf_probe_read_kernel.",
     ),
-    "return-value": (
+    faults.POINTER_ARITHMETIC: (
+        "arithmetic that keeps the pointer inside what it points to",
+        "Compute the index as a number first, bound it, and add it to the pointer last.",
+    ),
+    faults.CONTEXT_ACCESS: (
+        "a field of the context that this program type may access this way",
+        "Access whole fields, with the types that the context's struct gives them; `anybpf "
+        "platform show PLATFORM --type TYPE` lists those that may be read and written.",
+    ),
+    faults.READ_ONLY: (
+        "memory that may be written",
+        "Write to a copy, or keep the value in a map or variable that is not const.",
+    ),
+    faults.ALIGNMENT: (
+        "an address that is a multiple of the access's size",
+        "Keep fields naturally aligned, or copy what is packed with __builtin_memcpy.",
+    ),
+    faults.SPECIAL_FIELD: (
+        "an access beside the fields that only helpers may touch",
+        "Copy the value's other fields one by one; use the lock, timer or kernel pointer only "
+        "through its helpers.",
+    ),
+    faults.POINTER_LEAK: (
+        "numbers, not addresses, where others can read them",
+        "Store what the pointer points to, or a difference of two pointers, not the pointer.",
+    ),
+    faults.ARGUMENT: (
+        "arguments as the called function takes them",
+        "Look up the prototype with `anybpf platform show PLATFORM` and pass what it asks for. A "
+        "length is sizeof of the very object that is passed, or has a bound that is checked.",
+    ),
+    faults.HELPER_UNAVAILABLE: (
+        "a function that this program type may call",
+        "`anybpf platform show PLATFORM --type TYPE` lists the helpers that may be called; some "
+        "want a licence compatible with the GPL.",
+    ),
+    faults.MAP_TYPE: (
+        "a map of a type that this function works on",
+        "`anybpf platform show PLATFORM` lists which helpers work on which types of maps.",
+    ),
+    faults.NOT_ACQUIRED: (
+        "something that is held, and was not given back yet",
+        "Give back exactly what was taken, once, and do not use it afterwards.",
+    ),
+    faults.REFERENCE_LEAK: (
+        "everything that was taken given back on every way to the end",
+        "Give back what was taken (bpf_ringbuf_submit or _discard, bpf_sk_release, ...) on every "
+        "way out, those of errors included.",
+    ),
+    faults.LOCK: (
+        "locks and sections entered and left in pairs, with nothing forbidden between",
+        "Keep the locked stretch short: few calls, one lock at a time, unlocked on every way out.",
+    ),
+    faults.SLEEP: (
+        "a call that cannot sleep, here",
+        "Make the program sleepable (section names that end in .s), or call it outside of locks "
+        "and of sections in which sleeping is forbidden.",
+    ),
+    faults.KFUNC: (
+        "a kernel function that this program type may call, with its arguments",
+        "Look up the function's declaration in the kernel's types: `anybpf btf dump "
+        "/sys/kernel/btf/vmlinux --type NAME`.",
+    ),
+    faults.CALLBACK: (
+        "a callback as the called function wants it",
+        "Declare it static, with the parameters that the function's documentation gives, and "
+        "return 0 to go on or 1 to stop.",
+    ),
+    faults.DYNPTR: (
+        "a dynptr in the state that the call needs",
+        "Make it on the stack with its own helper, use it only through helpers, and submit or "
+        "discard the ring buffer's on every way out.",
+    ),
+    faults.ITERATOR: (
+        "an iterator in the state that the call needs",
+        "Create, step and destroy it in one function: bpf_for() and bpf_for_each() do that.",
+    ),
+    faults.RETURN_VALUE: (
         "a return value that this program type may give",
         "Return one of the values that `anybpf platform show PLATFORM --type TYPE` lists, on "
         "every way out.",
     ),
-    "termination": (
+    faults.CALL_DEPTH: (
+        "calls that are not nested too deep",
+        "Inline the small functions (static __always_inline), or split the work into tail calls.",
+    ),
+    faults.UNREACHABLE: (
+        "instructions that some way leads to",
+        "Remove the code that nothing leads to; compilers do so from -O1 on.",
+    ),
+    faults.FALLS_OFF: (
+        "an exit at the end of every way",
+        "End every function with a return; a jump must lead into its own function.",
+    ),
+    faults.LOOP_BOUND: (
         "a loop whose end can be seen",
         "Give the loop a constant bound: for (int i = 0; i < MAX; i++); or use bpf_loop or an "
         "open-coded iterator.",
     ),
-    "budget": (
+    faults.GAVE_UP: (
         "a program that can be followed within the budget",
-        "Split it into global functions, which are verified once each, or bound its loops tighter.",
+        "Bound its loops tighter, or move parts of it into global functions, which are verified "
+        "once each.",
     ),
-    "stack-depth": (
-        "calls that fit the stack: 512 bytes a frame, eight frames",
-        "Call less deep, or move large local variables to a per-CPU array map.",
-    ),
-    "control-flow": (
-        "code in which every way ends at an exit",
-        "Every jump must lead to an instruction of its own function and no way may run off the "
-        "end.",
-    ),
-    "instruction": (
-        "an instruction that the platform knows",
-        "Compile for an older instruction set: -mcpu=v3, or -mcpu=v2.",
-    ),
-    "division": (
-        "a divisor that is not zero",
-        "Check the divisor before dividing.",
-    ),
-    "call": (
-        "a call that the platform allows here",
-        "Look up what the function asks of its callers.",
-    ),
-    "tail-call": (
-        "a tail call that the platform allows here",
-        "Pass the context, a program array and an index.",
-    ),
-    "map": (
-        "a map that allows this",
-        "`anybpf platform show PLATFORM` lists which helpers work on which types of maps.",
+    faults.UNSUPPORTED: (
+        "an instruction or feature that this platform has",
+        "Compile for an older instruction set (-mcpu=v3, -mcpu=v2), or for another platform.",
     ),
 }
 
