@@ -196,7 +196,7 @@ def _cut(graph: Graph, instructions: list[Instruction], breaks: set[int]) -> lis
         marks[i + 1] = 1
         ending = endings[k]
         target = -1
-        leads = ending == JUMPS or ending == BRANCHES
+        leads = ending in (JUMPS, BRANCHES)
         if leads:
             insn = instructions[i]
             if insn.opcode == op.GOTO_LONG:
