@@ -25,6 +25,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("btf", "print type information: dump"),
     ("link", "make one object of several"),
     ("check", "say what keeps programs from loading on each platform"),
+    ("verify", "prove that programs are safe to run, or say why not"),
     ("platform", "say what a platform offers: show"),
     ("completion", "print a completion script for a shell"),
 )
@@ -33,7 +34,7 @@ _TOP_EXAMPLE = """\
 examples:
   anybpf cc droppacket.c -o droppacket.o
   anybpf obj disasm droppacket.o
-  anybpf check droppacket.o
+  anybpf verify droppacket.o --explain
 """
 
 

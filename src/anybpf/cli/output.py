@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 
@@ -12,6 +13,32 @@ def print_json(value: object) -> None:
 
     dump(value, sys.stdout, indent=2, ensure_ascii=False)
     sys.stdout.write("\n")
+
+
+def print_json_line(value: object) -> None:
+    """One JSON value on a line of its own, there as soon as it is known."""
+    from json import dumps
+
+    sys.stdout.write(dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def print_error(message: str) -> None:
+    """What went wrong with one of several things, on standard error; others may still go well."""
+    sys.stdout.flush()
+    print(message, file=sys.stderr)
+
+
+def in_colour() -> bool:
+    """Whether standard output is a terminal that shows colours, and nobody asked it not to.
+
+    Any value of NO_COLOR but the empty one asks so, as no-color.org has it.
+    """
+    return (
+        sys.stdout.isatty()
+        and not os.environ.get("NO_COLOR")
+        and os.environ.get("TERM", "") != "dumb"
+    )
 
 
 def print_lines(lines: Iterable[str]) -> None:

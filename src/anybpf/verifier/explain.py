@@ -163,7 +163,7 @@ def explain(
     out.remark = words.remark(index)
     out.place = words.place(index)
     out.source = words.source_text(index)
-    about = _about(finding, insn, words.helper(insn))
+    about = _about(finding, insn, words.helper_of(insn))
     if finding.known:
         out.known.append(("", finding.known))
     out.known += words.registers(index, about)

@@ -48,7 +48,7 @@ class Words:
         insn = verification.instructions[index]
         target = ""
         if insn.is_helper_call:
-            helper = self.helper(insn)
+            helper = self.helper_of(insn)
             target = insn.reference if helper is None else helper.name
         elif insn.is_local_call or insn.is_function_load:
             target = insn.reference or str(leads_to(insn, verification.slots[index]))
@@ -58,11 +58,13 @@ class Words:
             target = insn.reference
         return instruction_text(insn, target)
 
-    def helper(self, insn: Instruction) -> Helper | None:
+    def helper(self, number: int) -> Helper | None:
+        """The helper of that number, as a program of this type calls it."""
+        return self.verification.platform.find_helper(number, self.verification.type)
+
+    def helper_of(self, insn: Instruction) -> Helper | None:
         """The helper that an instruction calls, if it does and the platform knows it."""
-        if not insn.is_helper_call:
-            return None
-        return self.verification.platform.find_helper(int(insn.imm), self.verification.type)
+        return self.helper(int(insn.imm)) if insn.is_helper_call else None
 
     def remark(self, index: int) -> str:
         """What an instruction touches, as C would say it: ``ctx->data``, ``map counts``; or ''."""

@@ -1,0 +1,232 @@
+"""`anybpf verify`: whether programs are safe to run, and if not why.
+
+Chooses the programs and the layout; the proof is made in `anybpf.verifier`, the layouts are in
+`anybpf.verifier.report`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anybpf.cli.app import BAD, DONE, NO, Parser, add_command
+from anybpf.cli.files import Input, write_whole
+from anybpf.cli.output import in_colour, print_error, print_json_line, print_lines
+from anybpf.errors import AnyBPFError, NotFound
+
+if TYPE_CHECKING:
+    from anybpf.objects import CollectionSpec, ProgramSpec
+    from anybpf.verifier.verification import Verification
+
+EXAMPLES = """\
+anybpf verify droppacket.o
+anybpf verify droppacket.o xdp --explain
+anybpf verify *.o --json
+anybpf verify bpf_lxc.o --program handle_policy --html report.html
+anybpf verify bindmonitor.o --platform windows --style netsh --verbosity informational
+"""
+
+
+def configure(subparsers: argparse._SubParsersAction[Parser], summary: str) -> None:
+    parser = add_command(
+        subparsers,
+        "verify",
+        summary,
+        run,
+        examples=EXAMPLES,
+        description=(
+            "Prove that programs are safe to run, or say what speaks against it. Exit code 0 if "
+            "all pass, 1 if one is rejected, 2 if a file cannot be read or a program cannot be "
+            "analysed. With --json, one JSON object for each program, on a line of its own."
+        ),
+    )
+    parser.add_argument(
+        "operands",
+        metavar="FILE.o",
+        nargs="+",
+        help="the objects; '-' is standard input; behind them, a section: only its programs",
+    )
+    parser.add_argument("--program", metavar="P", help="only this program")
+    parser.add_argument("--type", metavar="TYPE", default="", help="verify as this program type")
+    parser.add_argument(
+        "--platform", default="linux", help="whose rules are to hold (default: linux)"
+    )
+    parser.add_argument(
+        "--explain", action="store_true", help="a paragraph for each finding: what, why, what to do"
+    )
+    parser.add_argument(
+        "--invariants", action="store_true", help="print what is known before each instruction"
+    )
+    layout = parser.add_mutually_exclusive_group()
+    layout.add_argument(
+        "--log", choices=("linux",), help="print in the shape of the kernel's verifier log"
+    )
+    layout.add_argument(
+        "--style", choices=("anybpf", "netsh"), default="anybpf", help="(default: anybpf)"
+    )
+    parser.add_argument(
+        "--verbosity",
+        choices=("normal", "informational", "verbose"),
+        default="normal",
+        help="how much style netsh says (default: normal)",
+    )
+    parser.add_argument("--html", metavar="OUT.html", help="write all of it as one page, too")
+
+
+class Run:
+    """One call of the command: what it was asked, and what it has found so far."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        self.code = DONE
+        self.verified: list[tuple[str, Verification]] = []
+        self.records = bool(
+            args.explain
+            or args.invariants
+            or args.log
+            or args.html
+            or (args.style == "netsh" and args.verbosity != "normal")
+        )
+
+    def fail(self, file: str, error: Exception, program: ProgramSpec | None = None) -> None:
+        """Something cannot be analysed: say so, and go on with the next."""
+        self.code = BAD
+        message = _message(error)
+        if self.args.json:
+            from anybpf.verifier.report.json import error_record
+
+            print_json_line(
+                error_record(
+                    file,
+                    message,
+                    section="" if program is None else program.section,
+                    program="" if program is None else program.name,
+                    type_name="" if program is None else self.args.type or program.type,
+                )
+            )
+            return
+        who = "" if program is None else f"{file}: {program.name}: "
+        print_error(f"{self.args.parser.prog}: {who}{message}")
+
+    def verify(self, file: str, program: ProgramSpec, spec: CollectionSpec) -> None:
+        from anybpf.verifier import verify
+
+        try:
+            verification = verify(
+                program,
+                spec,
+                platform=self.args.platform,
+                type=self.args.type,
+                record=self.records,
+            )
+        except AnyBPFError as error:
+            self.fail(file, error, program)
+            return
+        if not verification.ok and self.code == DONE:
+            self.code = NO
+        if self.args.html:
+            self.verified.append((file, verification))
+        if self.args.json:
+            from anybpf.verifier.report.json import record
+
+            print_json_line(
+                record(
+                    verification,
+                    file,
+                    explained=self.args.explain,
+                    invariants=self.args.invariants,
+                )
+            )
+        else:
+            print_lines(self.lines(file, verification))
+
+    def lines(self, file: str, verification: Verification) -> list[str]:
+        """The report on one program in the layout that was asked for."""
+        if self.args.log:
+            from anybpf.verifier.report import linux_log
+
+            return linux_log.lines(verification)
+        if self.args.style == "netsh":
+            from anybpf.verifier.report import netsh
+
+            return netsh.lines(verification, self.args.verbosity)
+        from anybpf.verifier.report import text
+
+        return text.lines(
+            verification,
+            file,
+            explained=self.args.explain,
+            invariants=self.args.invariants,
+            paint=text.Paint(in_colour()),
+        )
+
+
+def run(args: argparse.Namespace) -> int:
+    from anybpf import platforms
+    from anybpf.objects import load_spec
+
+    platform = platforms.get(args.platform)  # a name that is not known is a matter of usage
+    if args.type:
+        platform.program_type(args.type)
+    work = Run(args)
+    files, section = operands(args.operands)
+    there: list[str] = []
+    found = 0
+    for file in files:
+        try:
+            source = Input(file)
+            spec = load_spec(source, platform=args.platform)
+        except (AnyBPFError, OSError) as error:
+            work.fail(file, error)
+            continue
+        there += [f"{p.name} ({p.section})" for p in spec.programs.values()]
+        programs = choose(spec, section, args.program or "")
+        found += len(programs)
+        for program in programs:
+            work.verify(source.name, program, spec)
+        if not spec.programs and not args.json:
+            print_error(f"{args.parser.prog}: {source.name}: no programs")
+    if not found and (section or args.program) and work.code != BAD:
+        raise _nothing(files, there, section, args.program or "")
+    if args.html and work.verified:
+        from anybpf.verifier.report.html import page
+
+        write_whole(Path(args.html), page(work.verified).encode())
+    return work.code
+
+
+def operands(words: list[str]) -> tuple[list[str], str]:
+    """The files, and the section behind them if the last word is no file."""
+    last = Path(words[-1])
+    if len(words) > 1 and words[-1] != "-" and (not last.exists() or last.is_dir()):
+        return words[:-1], words[-1]
+    return words, ""
+
+
+def choose(spec: CollectionSpec, section: str, name: str) -> list[ProgramSpec]:
+    """The programs of a file that are meant, in the file's order."""
+    return [
+        program
+        for program in spec.programs.values()
+        if (not section or program.section.removeprefix("?") == section.removeprefix("?"))
+        and (not name or name in (program.name, program.function.symbol))
+    ]
+
+
+def _nothing(files: list[str], there: list[str], section: str, name: str) -> NotFound:
+    """The error for a choice that leaves nothing, which says what there is."""
+    where = ", ".join(files)
+    choices = f"; there are: {', '.join(there)}" if there else "; there are no programs at all"
+    if section and not name:
+        return NotFound(
+            f"{section} is no file, and {where} has no program in a section of that name{choices}"
+        )
+    what = f"no program {name}{f' in section {section}' if section else ''}"
+    return NotFound(f"{where}: {what}{choices}")
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    return str(error).rstrip()

@@ -1,0 +1,82 @@
+"""The report for programs: one object of plain values for each verified program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anybpf.verifier.explain import explain, finding_as_json
+from anybpf.verifier.printing import state_text
+from anybpf.verifier.verification import Verification
+from anybpf.verifier.wording import Words
+
+
+def record(
+    verification: Verification,
+    file: str,
+    *,
+    explained: bool = False,
+    invariants: bool = False,
+) -> dict[str, Any]:
+    """All that is said of one program; ``explained`` adds the explanation of each finding."""
+    stats = verification.stats
+    words = Words(verification) if explained else None
+    out: dict[str, Any] = {
+        "file": file,
+        "section": verification.program.section,
+        "program": verification.program.name,
+        "type": verification.type,
+        "platform": verification.platform.name,
+        "verdict": "pass" if verification.ok else "reject",
+        "seconds": stats.seconds,
+        "steps": stats.steps,
+        "instructions": stats.instructions,
+        "gave_up": verification.gave_up,
+        "loops": [
+            {"slot": verification.slots[index], "rounds": bound}
+            for index, bound in sorted(stats.loop_bounds.items())
+        ],
+        "stats": {
+            "blocks": stats.blocks,
+            "loops": stats.loops,
+            "max_states": stats.max_states,
+            "merges": stats.merges,
+            "phase": stats.phase,
+            "splits": stats.splits,
+            "widenings": stats.widenings,
+        },
+        "findings": [
+            finding_as_json(finding)
+            if words is None
+            else explain(verification, finding, words).as_json()
+            for finding in verification.findings
+        ],
+    }
+    if invariants:
+        names = [spec.name for spec in verification.maps]
+        out["states"] = [
+            {
+                "instruction": index,
+                "slot": verification.slots[index],
+                "states": [state_text(state, names) for state in states],
+            }
+            for index, states in sorted(verification.states.items())
+        ]
+    return out
+
+
+def error_record(
+    file: str, message: str, *, section: str = "", program: str = "", type_name: str = ""
+) -> dict[str, Any]:
+    """What stands in place of a verification where there could be none."""
+    return {
+        "file": file,
+        "section": section,
+        "program": program,
+        "type": type_name,
+        "verdict": "error",
+        "seconds": 0.0,
+        "steps": 0,
+        "instructions": 0,
+        "findings": [],
+        "error": message,
+    }

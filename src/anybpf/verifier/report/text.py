@@ -1,0 +1,128 @@
+"""The report for people at a terminal: a line for each program, below it what was found.
+
+Colours are words of this module until somebody who knows the terminal says what they look like.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from anybpf.isa.listing.anybpf import source_place
+from anybpf.verifier.explain import explain, short_text
+from anybpf.verifier.printing import state_text
+from anybpf.verifier.verification import Verification
+from anybpf.verifier.wording import Words
+
+_RESET: Final = "\x1b[0m"
+
+
+class Paint:
+    """What puts words into colour; the plain one leaves them as they are."""
+
+    __slots__ = ("_on",)
+
+    def __init__(self, on: bool) -> None:
+        self._on: bool = on
+
+    def good(self, words: str) -> str:
+        return self._paint("\x1b[32m", words)
+
+    def bad(self, words: str) -> str:
+        return self._paint("\x1b[1;31m", words)
+
+    def strong(self, words: str) -> str:
+        return self._paint("\x1b[1m", words)
+
+    def faint(self, words: str) -> str:
+        return self._paint("\x1b[2m", words)
+
+    def _paint(self, code: str, words: str) -> str:
+        return f"{code}{words}{_RESET}" if self._on and words else words
+
+
+PLAIN: Final = Paint(False)
+
+
+def lines(
+    verification: Verification,
+    file: str = "",
+    *,
+    explained: bool = False,
+    invariants: bool = False,
+    paint: Paint = PLAIN,
+) -> list[str]:
+    """The report on one program; ``explained`` with a paragraph for each finding."""
+    out = [head(verification, file, paint)]
+    words = Words(verification)
+    if invariants:
+        out += invariant_lines(verification, words, paint)
+    for finding in verification.findings:
+        if explained:
+            paragraph = explain(verification, finding, words).lines()
+            out.append(f"  {paint.strong(_visible(paragraph[0]))}")
+            out += [f"  {_visible(line)}" for line in paragraph[1:]]
+        else:
+            out.append(f"  {_visible(short_text(finding, words.place(finding.instruction)))}")
+    return out
+
+
+def head(verification: Verification, file: str, paint: Paint = PLAIN) -> str:
+    """The verdict on one line."""
+    program = verification.program
+    who = f"{program.name} (section {program.section}, type {verification.type})"
+    if file:
+        who = f"{file}: {who}"
+    if verification.ok:
+        verdict = paint.good("pass") + _rounds(verification)
+    else:
+        verdict = paint.bad("reject")
+        if verification.gave_up:
+            verdict += ", the budget was spent before there was an answer"
+    return f"{_visible(who)}: {verdict}"
+
+
+def _rounds(verification: Verification) -> str:
+    """How often loops go round at most, where there are loops."""
+    bounds = verification.stats.loop_bounds
+    if not bounds:
+        return ""
+    most = max(bounds.values())
+    return f", loops end within {most} round{'' if most == 1 else 's'}"
+
+
+def invariant_lines(verification: Verification, words: Words, paint: Paint = PLAIN) -> list[str]:
+    """The program with what is known before each instruction."""
+    out: list[str] = []
+    names = [spec.name for spec in verification.maps]
+    width = max(4, len(str(verification.slots[-1])) if verification.slots else 1)
+    last = ""
+    for index in range(len(verification.instructions)):
+        name = verification.function_of[index]
+        if index == 0 or verification.function_of[index - 1] != name:
+            out.append(f"  {_visible(name)}:")
+        line = verification.instructions[index].line
+        if line is not None and line.text:
+            place = f"{source_place(line)}: {' '.join(line.text.split())}"
+            if place != last:
+                out.append(f"    {paint.faint(f'; {_visible(place)}')}")
+                last = place
+        states = verification.states.get(index, [])
+        shown: list[str] = []
+        for state in states:
+            text = state_text(state, names)
+            if text not in shown:
+                shown.append(text)
+        if not states and verification.states:
+            shown.append("never reached")
+        out += [f"    {' ' * width}  {paint.faint('{ ' + text + ' }')}" for text in shown]
+        remark = words.remark(index)
+        code = f"    {str(verification.slots[index]).rjust(width)}: {words.instruction(index)}"
+        out.append(_visible(f"{code.ljust(48)}  // {remark}" if remark else code))
+    return out
+
+
+def _visible(words: str) -> str:
+    """Names and source lines come from the file: nothing in them may steer the terminal."""
+    if words.isprintable():
+        return words
+    return "".join([c if c.isprintable() or c == "\t" else ascii(c)[1:-1] for c in words])
