@@ -14,9 +14,11 @@ from anybpf.errors import InputError, NotFound
 from anybpf.platforms.model import (
     Arg,
     AttachType,
+    Callback,
     Context,
     Field,
     Helper,
+    Kfunc,
     Limit,
     MapType,
     ProgramType,
@@ -24,16 +26,19 @@ from anybpf.platforms.model import (
     ReturnRange,
     SectionMatch,
     SectionRule,
+    SpecialField,
 )
 from anybpf.platforms.platform import Extension, Platform
 
 __all__ = [
     "Arg",
     "AttachType",
+    "Callback",
     "Context",
     "Extension",
     "Field",
     "Helper",
+    "Kfunc",
     "Limit",
     "MapType",
     "Platform",
@@ -42,6 +47,7 @@ __all__ = [
     "ReturnRange",
     "SectionMatch",
     "SectionRule",
+    "SpecialField",
     "get",
     "names",
     "register",

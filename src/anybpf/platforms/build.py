@@ -6,6 +6,7 @@ each platform's tables.
 
 from __future__ import annotations
 
+from anybpf.platforms.kinds import TRUSTED
 from anybpf.platforms.model import Context, Field
 
 FieldRow = tuple[str, int, int, str, str, str]
@@ -42,6 +43,7 @@ def context_of(
     """A context with the rights of one program type.
 
     Rights are names of fields, "*" for all; "name@group" holds for that group's attach types.
+    Behind a field's kind may stand "?" (or null) and "^" (a trusted pointer).
     """
     size, rows = layout
     reads = _rights(readable, groups)
@@ -52,6 +54,8 @@ def context_of(
         read = reads.get(field_name, reads.get("*"))
         write = writes.get(field_name, writes.get("*"))
         element = element_size(type_name)
+        trusted = kind.endswith("^")
+        kind = kind.removesuffix("^")
         nullable = kind.endswith("?")
         fields.append(
             Field(
@@ -66,6 +70,7 @@ def context_of(
                 attach_types=read or (),
                 write_attach_types=write or (),
                 exact=mode == "start",
+                trust=TRUSTED if trusted else "",
             )
         )
     return Context(name, size, fields, layout=layout_word)

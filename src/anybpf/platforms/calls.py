@@ -241,7 +241,9 @@ class Kfunc(Function):
     ``flags`` may also be "trusted_args" and "rcu" (what its pointers must be; each argument says
     it as ``trust``), "rcu_protected" (only inside a read section), "iter_new", "iter_next",
     "iter_destroy", "graph" (a list or tree: the lock beside it must be held), "rcu_lock",
-    "rcu_unlock", "preempt_disable", "preempt_enable", "irq_save", "irq_restore", "destructive".
+    "rcu_unlock", "preempt_disable", "preempt_enable", "irq_save", "irq_restore", "destructive",
+    "device_bound" (only in programs bound to a device), "sleeps_or_hook" (only in programs that
+    may sleep, security hooks and iterators), "trap" (stands where code must not be reached).
     """
 
     __slots__ = ("attach_types", "program_types")

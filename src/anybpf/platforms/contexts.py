@@ -16,7 +16,8 @@ class Field:
     ``read_sizes`` and ``write_sizes`` are the widths in bytes that an aligned access inside the
     field may have; empty means that it may not be read (written) at all. ``attach_types`` limits
     the field to programs of these attach types, ``write_attach_types`` its writing. ``exact``:
-    an access starts where the field starts. ``nullable``: the pointer in it may be null.
+    an access starts where the field starts. ``nullable``: the pointer in it may be null; ``trust``
+    says how far one to a kernel structure may be relied on.
     """
 
     __slots__ = (
@@ -28,6 +29,7 @@ class Field:
         "offset",
         "read_sizes",
         "size",
+        "trust",
         "type",
         "write_attach_types",
         "write_sizes",
@@ -47,6 +49,7 @@ class Field:
         attach_types: tuple[str, ...] = (),
         write_attach_types: tuple[str, ...] = (),
         exact: bool = False,
+        trust: str = "",
     ) -> None:
         self.name = name
         self.offset = offset
@@ -59,6 +62,7 @@ class Field:
         self.attach_types = attach_types
         self.write_attach_types = write_attach_types
         self.exact = exact
+        self.trust = trust
 
     @property
     def end(self) -> int:

@@ -7,10 +7,17 @@ an object. Facts belong into the ``linux_*`` tables, not here.
 from __future__ import annotations
 
 from anybpf.platforms.build import context_of, helper_numbers
-from anybpf.platforms.kinds import MAP
+from anybpf.platforms.kinds import BTF_POINTER, CONTEXT, MAP, RCU, TRUSTED
 from anybpf.platforms.linux_contexts import ACCESS, GROUPS, LAYOUTS, PLAIN, POINTEES
 from anybpf.platforms.linux_errnos import ERRNO_ALIASES, ERRNOS
 from anybpf.platforms.linux_helpers import HELPERS, VARIANTS
+from anybpf.platforms.linux_kfuncs import (
+    ATTACH_TYPES_OF,
+    CALLBACKS,
+    CALLERS,
+    KFUNCS,
+    SUFFIXES,
+)
 from anybpf.platforms.linux_maps import MAP_FLAGS, MAP_HELPERS, MAP_TYPE_ALIASES, MAP_TYPES
 from anybpf.platforms.linux_programs import (
     ATTACH_TYPES,
@@ -21,19 +28,32 @@ from anybpf.platforms.linux_programs import (
     RETURN_NAMES,
     RETURNS,
 )
+from anybpf.platforms.linux_rules import (
+    POINTER_STRUCTURES,
+    PROJECTIONS,
+    RULES,
+    SLEEPABLE_MAPS,
+    SLEEPS,
+    SPECIAL_FIELDS,
+    TRUSTED_ARGUMENTS,
+    WRITABLE,
+)
 from anybpf.platforms.linux_sections import LEGACY_SECTIONS, SECTIONS
 from anybpf.platforms.model import (
     Arg,
     AttachType,
+    Callback,
     Context,
     ErrorNumber,
     Flag,
     Helper,
+    Kfunc,
     LinkType,
     MapType,
     ProgramType,
     ResultCode,
     ReturnRange,
+    SpecialField,
 )
 from anybpf.platforms.platform import Platform
 from anybpf.platforms.prototype import limit, parse
@@ -57,6 +77,7 @@ LIMITS: tuple[tuple[str, int, str], ...] = (
     ("loop_iterations", 8 * 1024 * 1024, "rounds of bpf_loop"),
     ("packet_offset", 0xFFFF, "the highest offset into a packet that the verifier follows"),
     ("variable_offset", 1 << 29, "the highest unknown offset that the verifier follows"),
+    ("processors", 8192, "processors that Linux is built for at most"),
     ("name_length", 15, "bytes of a program's or map's name"),
     ("pin_path_length", 4095, "bytes of a pin's path"),
     ("percpu_value_size", 32768, "bytes of a per-CPU value"),
@@ -87,6 +108,14 @@ def make() -> Platform:
         pointee_kinds=list(POINTEES),
         make_pointee=_pointee,
         uses_license=True,
+        kfuncs=Table("kernel function of linux", _kfunc_rows(), _kfunc),
+        kfunc_suffixes=SUFFIXES,
+        callbacks=Table("callback of linux", _callback_rows(), _callback),
+        rules=RULES,
+        special_fields=_special_fields(),
+        pointer_structures=POINTER_STRUCTURES,
+        projections=PROJECTIONS,
+        writable=WRITABLE,
     )
 
 
@@ -136,6 +165,59 @@ def _variant(row: tuple[str, int, str], program_type: str) -> Helper:
     )
 
 
+def _kfunc_rows() -> list[Row]:
+    """The rows with their positions in front, as a table wants them."""
+    return [(index, *row) for index, row in enumerate(KFUNCS, 1)]
+
+
+def _kfunc(row: Row) -> Kfunc:
+    _, name, prototype, flags, callers, since = row
+    args, returns = parse(prototype)
+    words = flags.split()
+    trust = TRUSTED if "trusted_args" in words else RCU if "rcu" in words else ""
+    for arg in args:
+        if arg.kind in (BTF_POINTER, CONTEXT):
+            arg.trust = TRUSTED if arg.releases else trust
+    return Kfunc(
+        name,
+        args,
+        returns,
+        flags=words,
+        since=since,
+        program_types=CALLERS[callers].split(),
+        attach_types=ATTACH_TYPES_OF.get(name, "").split(),
+    )
+
+
+def _callback_rows() -> list[Row]:
+    return [(index, *row) for index, row in enumerate(CALLBACKS, 1)]
+
+
+def _callback(row: Row) -> Callback:
+    _, name, parameters, low, high, manner = row
+    args, _ = parse(f"{parameters} -> int")
+    runs, *marks = manner.split()
+    return Callback(
+        name, args, low, high, runs, sleeps="sleeps" in marks, in_lock="in_lock" in marks
+    )
+
+
+def _special_fields() -> list[SpecialField]:
+    return [
+        SpecialField(name, size, align, alone=alone, map_types=maps.split(), barred=barred)
+        for name, size, align, alone, maps, barred in SPECIAL_FIELDS
+    ]
+
+
+def _sleeps(program_type: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for owner, attach_types, word in SLEEPS:
+        if owner == program_type:
+            for attach_type in attach_types.split() or [""]:
+                found[attach_type] = word
+    return found
+
+
 def _program_type(row: Row) -> ProgramType:
     number, name, title, flags, since = row
     callable_names = HELPERS_OF.get(name, "")
@@ -161,6 +243,8 @@ def _program_type(row: Row) -> ProgramType:
         helper_attach_types=limited,
         flags=flags.split(),
         since=since,
+        sleeps=_sleeps(name),
+        trusts=TRUSTED_ARGUMENTS.get(name, "").split(),
     )
 
 
@@ -202,6 +286,7 @@ def _map_type(row: Row) -> MapType:
         holds="".join([mark for mark in marks if mark not in ("per_cpu", "btf")]),
         per_cpu="per_cpu" in marks,
         needs_btf="btf" in marks,
+        sleepable=name in SLEEPABLE_MAPS.split(),
         since=since,
     )
 

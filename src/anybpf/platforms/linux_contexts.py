@@ -317,8 +317,8 @@ LAYOUTS: dict[str, tuple[int, tuple[tuple[str, int, int, str, str, str], ...]]] 
     "bpf_nf_ctx": (
         16,
         (
-            ("state", 0, 8, "nf_hook_state *", "whole", "btf_pointer"),
-            ("skb", 8, 8, "sk_buff *", "whole", "btf_pointer"),
+            ("state", 0, 8, "nf_hook_state *", "whole", "btf_pointer^"),
+            ("skb", 8, 8, "sk_buff *", "whole", "btf_pointer^"),
         ),
     ),
     "lirc_sample": (

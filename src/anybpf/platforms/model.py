@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from anybpf.platforms.calls import Arg, Helper, Return
+from anybpf.platforms.calls import Arg, Callback, Helper, Kfunc, Return
 from anybpf.platforms.contexts import Context, Field
 
 __all__ = [
     "Arg",
     "AttachType",
+    "Callback",
     "Context",
     "ErrorNumber",
     "Field",
     "Flag",
     "Helper",
+    "Kfunc",
     "Limit",
     "LinkType",
     "MapType",
@@ -29,6 +31,7 @@ __all__ = [
     "ReturnRange",
     "SectionMatch",
     "SectionRule",
+    "SpecialField",
 ]
 
 
@@ -57,8 +60,15 @@ class ProgramType:
 
     ``helpers`` holds the numbers of the platform's general helpers, ``own_helpers`` those whose
     numbers mean something for this type only. ``helper_attach_types`` limits single helpers to
-    some attach types. ``flags`` are words: "sleepable", "btf_target" (attaches by a BTF id),
-    "frags", "packet_write" (may write packet data).
+    some attach types. ``flags`` are words: "btf_target" (attaches by a BTF id), "as_target" (what
+    holds for its target holds for it), "frags", "packet_read" (may pass packet data to helpers
+    that take such), "packet_write" (may write it, too), "packet_to_helpers" (may pass it to all
+    helpers that take memory), "packet_loads" (may use the packet loads of classic BPF),
+    "no_locks", "no_timers", "no_graphs" (may not use maps whose values hold spin locks; timers and
+    work queues; lists and trees).
+    ``sleeps`` tells at which attach types its programs may sleep ("may", or "must"), under "" for
+    all others; ``trusts`` names the attach types whose typed arguments are trusted pointers, "*"
+    for all.
     """
 
     __slots__ = (
@@ -74,7 +84,9 @@ class ProgramType:
         "return_names",
         "returns",
         "since",
+        "sleeps",
         "title",
+        "trusts",
     )
 
     def __init__(
@@ -93,6 +105,8 @@ class ProgramType:
         flags: Iterable[str] = (),
         since: str = "",
         guid: str = "",
+        sleeps: dict[str, str] | None = None,
+        trusts: Iterable[str] = (),
     ) -> None:
         self.name = name
         self.number = number
@@ -107,6 +121,16 @@ class ProgramType:
         self.flags = frozenset(flags)
         self.since = since
         self.guid = guid
+        self.sleeps = {} if sleeps is None else sleeps
+        self.trusts = frozenset(trusts)
+
+    def sleepable_at(self, attach_type: str = "") -> str:
+        """Whether programs attached there run where sleeping is allowed: "no", "may" or "must"."""
+        return self.sleeps.get(attach_type) or self.sleeps.get("", "no")
+
+    def trusted_arguments(self, attach_type: str = "") -> bool:
+        """Whether pointers among typed arguments may be passed on without further ado."""
+        return "*" in self.trusts or attach_type in self.trusts
 
     def return_range(self, attach_type: str = "") -> ReturnRange | None:
         """What may be returned; None: any value. Without attach type, the widest that is known."""
@@ -230,7 +254,8 @@ class MapType:
     peek, lookup_delete, batch, freeze, mmap, poll. ``helpers`` are the numbers of the helpers
     that programs may call on it. ``holds`` is "" (plain values), "maps", "programs", "sockets",
     "perf_events", "cgroups", "devices", "cpus", "stacks" or "records". ``bounded`` is false where
-    ``max_entries`` is not enforced; ``custom``: an extension implements it.
+    ``max_entries`` is not enforced; ``custom``: an extension implements it. ``sleepable``: programs
+    that sleep may use it.
     """
 
     __slots__ = (
@@ -249,6 +274,7 @@ class MapType:
         "per_cpu",
         "required_flags",
         "since",
+        "sleepable",
         "value_size",
     )
 
@@ -269,6 +295,7 @@ class MapType:
         needs_btf: bool = False,
         bounded: bool = True,
         custom: bool = False,
+        sleepable: bool = True,
         since: str = "",
     ) -> None:
         self.name = name
@@ -285,6 +312,7 @@ class MapType:
         self.needs_btf = needs_btf
         self.bounded = bounded
         self.custom = custom
+        self.sleepable = sleepable
         self.since = since
 
     def problems(self, key_size: int, value_size: int, entries: int, page: int = 4096) -> list[str]:
@@ -302,6 +330,37 @@ class MapType:
 
     def __repr__(self) -> str:
         return f"<MapType {self.number} {self.name}>"
+
+
+class SpecialField:
+    """A structure that means something inside map values and allocated objects.
+
+    Programs touch its bytes only through the calls made for it. ``alone``: at most one in a value.
+    ``map_types`` are those whose values may hold it; none: only allocated objects do. ``barred``
+    is the program type flag that forbids maps with it.
+    """
+
+    __slots__ = ("align", "alone", "barred", "map_types", "name", "size")
+
+    def __init__(
+        self,
+        name: str,
+        size: int,
+        align: int,
+        *,
+        alone: bool = False,
+        map_types: Iterable[str] = (),
+        barred: str = "",
+    ) -> None:
+        self.name = name
+        self.size = size
+        self.align = align
+        self.alone = alone
+        self.map_types = frozenset(map_types)
+        self.barred = barred
+
+    def __repr__(self) -> str:
+        return f"<SpecialField {self.name}, {self.size} bytes>"
 
 
 class SectionRule:

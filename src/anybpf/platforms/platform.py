@@ -11,17 +11,20 @@ from collections.abc import Callable, Iterable
 from anybpf.errors import InputError, NotFound
 from anybpf.platforms.model import (
     AttachType,
+    Callback,
     Context,
     ErrorNumber,
     Field,
     Flag,
     Helper,
+    Kfunc,
     LinkType,
     MapType,
     ProgramType,
     ResultCode,
     SectionMatch,
     SectionRule,
+    SpecialField,
 )
 from anybpf.platforms.table import Row, Table, near
 
@@ -65,12 +68,17 @@ class Platform:
     (contexts, sockets, flow keys), ``pointee_kinds`` the kinds of pointers that lead to one.
     ``legacy_map_fields`` are what follows type, key size, value
     size and entries in a definition of the time before BTF; empty where loaders never agreed.
-    ``uses_license``: whether the licence decides what a program
-    may call.
+    ``uses_license``: whether the licence decides what a program may call. ``kfuncs`` are functions
+    that programs call by name, ``kfunc_suffixes`` what the ends of parameters' names say about
+    such functions, in the words of ``prototype``. ``rules`` say what programs may do, by name,
+    ``rule_texts`` what that means. ``special_fields`` are structures that map values may hold,
+    ``pointer_structures`` the kernel structures behind kinds of pointers, ``projections`` those
+    behind structures that programs see.
     """
 
     __slots__ = (
         "_added_helpers",
+        "_callbacks",
         "_extensions",
         "_loose",
         "_make_pointee",
@@ -80,6 +88,8 @@ class Platform:
         "attach_types",
         "errnos",
         "helpers",
+        "kfunc_suffixes",
+        "kfuncs",
         "legacy_map_fields",
         "limit_texts",
         "limits",
@@ -88,11 +98,17 @@ class Platform:
         "map_types",
         "name",
         "pointee_kinds",
+        "pointer_structures",
         "program_types",
+        "projections",
         "result_codes",
+        "rule_texts",
+        "rules",
+        "special_fields",
         "structure_names",
         "title",
         "uses_license",
+        "writable",
     )
 
     def __init__(
@@ -116,6 +132,14 @@ class Platform:
         pointee_kinds: Iterable[str] = (),
         make_pointee: Callable[[str], Context] | None = None,
         uses_license: bool = False,
+        kfuncs: Table[Kfunc] | None = None,
+        kfunc_suffixes: dict[str, str] | None = None,
+        callbacks: Table[Callback] | None = None,
+        rules: tuple[tuple[str, bool, str], ...] = (),
+        special_fields: Iterable[SpecialField] = (),
+        pointer_structures: dict[str, str] | None = None,
+        projections: dict[str, str] | None = None,
+        writable: Iterable[tuple[str, str, tuple[tuple[str, int], ...]]] = (),
     ) -> None:
         self.name = name
         self.title = title
@@ -135,6 +159,19 @@ class Platform:
         self.pointee_kinds = tuple(pointee_kinds)
         self._make_pointee = make_pointee
         self.uses_license = uses_license
+        self.kfuncs: Table[Kfunc] = (
+            Table(f"kernel function of {name}", ()) if kfuncs is None else kfuncs
+        )
+        self.kfunc_suffixes = {} if kfunc_suffixes is None else kfunc_suffixes
+        self._callbacks: Table[Callback] = (
+            Table(f"callback of {name}", ()) if callbacks is None else callbacks
+        )
+        self.rules = {row[0]: row[1] for row in rules}
+        self.rule_texts = {row[0]: row[2] for row in rules}
+        self.special_fields = {field.name: field for field in special_fields}
+        self.pointer_structures = {} if pointer_structures is None else pointer_structures
+        self.projections = {} if projections is None else projections
+        self.writable = tuple(writable)
         self._extensions: dict[str, Extension] = {}
         self._added_helpers: set[int] = set()
         self._section_rows: dict[str, Row] = {}
@@ -248,6 +285,57 @@ class Platform:
             if self.helper_allowed(helper, kind.name, attach_type)
         ]
         return general + own_ones
+
+    def kfunc(self, name: str) -> Kfunc | None:
+        """The kernel function of that name, or None if the table has none.
+
+        A kernel may have others: its BTF and ``kfunc_suffixes`` tell what those take.
+
+        >>> from anybpf.platforms import get
+        >>> get("linux").kfunc("bpf_task_from_pid").returns.acquires
+        True
+        """
+        return self.kfuncs.get(name)
+
+    def kfunc_allowed(
+        self, kfunc: str | Kfunc, program_type: str | int, attach_type: str = ""
+    ) -> bool:
+        """Whether programs of that type may call the kernel function at all.
+
+        Without an attach type, what some attach type permits is permitted.
+        """
+        found = kfunc if isinstance(kfunc, Kfunc) else self.kfuncs[kfunc]
+        kind = self.program_types[program_type]
+        if found.program_types and kind.name not in found.program_types:
+            return False
+        return not attach_type or not found.attach_types or attach_type in found.attach_types
+
+    def kfuncs_of(self, program_type: str | int, attach_type: str = "") -> list[Kfunc]:
+        """All kernel functions that programs of that type may call, as the table has them."""
+        return [one for one in self.kfuncs if self.kfunc_allowed(one, program_type, attach_type)]
+
+    def callback(self, shape: str) -> Callback:
+        """What is known of a callback; the shape stands in the type of a function argument.
+
+        >>> from anybpf.platforms import get
+        >>> get("linux").callback("timer").runs
+        'later'
+        """
+        return self._callbacks[shape]
+
+    def callback_shapes(self) -> list[str]:
+        return self._callbacks.names()
+
+    def allows(self, rule: str) -> bool:
+        """Whether programs may do what the rule names; False for a rule that is not there."""
+        return self.rules.get(rule, False)
+
+    def writable_fields(self, program_type: str, structure: str) -> tuple[tuple[str, int], ...]:
+        """The fields of a kernel structure that programs of that type may store to, with sizes."""
+        for owner, name, fields in self.writable:
+            if name == structure and program_type in owner.split():
+                return fields
+        return ()
 
     def map_accepts(self, map_type: str | int, helper: str | int) -> bool:
         """Whether programs may call that helper on maps of that type."""

@@ -23,6 +23,7 @@ _ARGS = {
     "key": (kinds.MAP_KEY, "r"),
     "value": (kinds.MAP_VALUE, "r"),
     "value_out": (kinds.MAP_VALUE, "w"),
+    "value_io": (kinds.MAP_VALUE, "rw"),
     "mem": (kinds.MEMORY, "r"),
     "out": (kinds.MEMORY, "w"),
     "inout": (kinds.MEMORY, "rw"),

@@ -38,6 +38,7 @@ from anybpf.platforms.windows_tables import (
     PROGRAM_TYPES,
     RESULT_CODES,
     RETURN_NAMES,
+    RULES,
     SECTIONS,
 )
 
@@ -61,6 +62,7 @@ def make() -> Platform:
         result_codes=Table("result code of windows", _result_rows(), _result_code),
         sections=SECTIONS,
         limits=LIMITS,
+        rules=RULES,
         # microsoft/ebpf-for-windows include/ebpf_structs.h: ebpf_map_definition_in_file_t.
         legacy_map_fields=("inner_index", "pinning", "id", "inner_id"),
         structure_names=list(LAYOUTS),

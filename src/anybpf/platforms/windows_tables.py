@@ -357,6 +357,26 @@ LIMITS: tuple[tuple[str, int, str], ...] = (
     ("interpreter_context", 1024, "bytes of context that an interpreted program sees"),
 )
 
+# (name, whether it is allowed, what it means). Facts: what PREVAIL accepts and refuses with the
+# options that eBPF for Windows 1.6 gives it.
+RULES: tuple[tuple[str, bool, str], ...] = (
+    ("pointer_leaks", False, "programs may store pointers where user space sees them"),
+    ("uninitialized_stack_reads", False, "programs may read stack that nothing was written to"),
+    ("unreachable_code", True, "a program may hold instructions that no path leads to"),
+    ("misaligned_stack", True, "stack accesses need not be aligned to their width"),
+    ("misaligned_packet", True, "packet accesses need not be aligned to their width"),
+    ("misaligned_memory", True, "other accesses need not be aligned to their width"),
+    ("misaligned_context", True, "context accesses need not be aligned to their width"),
+    ("division_by_zero", True, "a divisor may be zero: the result is defined"),
+    ("indirect_calls", False, "a call may take its target from a register"),
+    ("global_functions", False, "functions are verified alone, against their prototype"),
+    ("packet_loads", False, "the packet loads of classic BPF exist"),
+    ("kernel_functions", False, "programs may call functions of the kernel by their BTF id"),
+    ("callbacks", False, "helpers may call functions of the program back"),
+    ("loops", True, "a program may jump backwards, if it ends"),
+    ("tail_calls_in_functions", True, "functions other than the first may make tail calls"),
+)
+
 # Numbers: Microsoft C runtime, errno.h ("errno constants" on learn.microsoft.com).
 ERRNOS: tuple[tuple[int, str, str], ...] = (
     (1, "EPERM", "operation not permitted"),

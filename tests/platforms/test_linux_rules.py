@@ -1,0 +1,121 @@
+"""What the Linux tables say of sleeping, packets and maps, against a running kernel."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from anybpf.platforms import get
+from anybpf.platforms.model import MapType
+from tests.platforms import kernel
+from tests.platforms.test_linux_kernel import CASES, attempt, smallest
+
+pytestmark = pytest.mark.skipif(bool(kernel.why_not()), reason=kernel.why_not())
+
+LINUX = get("linux")
+# The load of a byte of the packet at offset 0: RFC 9669, section 5.5.
+PACKET_LOAD = kernel.instruction(0xBF, 6, 1) + kernel.instruction(0x30)
+
+
+@pytest.mark.parametrize(("name", "attach_type"), CASES)
+def test_sleeping(name: str, attach_type: str) -> None:
+    number = LINUX.program_types.number(name)
+    place = LINUX.attach_types.number(attach_type) if attach_type else 0
+    word = LINUX.program_type(name).sleepable_at(attach_type)
+    awake, _ = kernel.load(number, kernel.exit_with(1), place)
+    asleep, _ = kernel.load(number, kernel.exit_with(1), place, flags=kernel.SLEEPABLE)
+    assert (awake, asleep) == {
+        "no": (True, False),
+        "may": (True, True),
+        "must": (False, True),
+    }[word]
+
+
+@pytest.mark.parametrize(("name", "attach_type"), CASES)
+def test_packet_loads_of_classic_bpf(name: str, attach_type: str) -> None:
+    permitted, _ = attempt(name, attach_type, PACKET_LOAD + kernel.exit_with(1))
+    assert permitted == ("packet_loads" in LINUX.program_type(name).flags)
+
+
+@pytest.mark.parametrize(("name", "attach_type"), CASES)
+def test_packet_writes(name: str, attach_type: str) -> None:
+    """Reads, and then writes, the first byte of the packet, if the context leads to one."""
+    kind = LINUX.program_type(name)
+    assert kind.context is not None
+    fields = {field.kind: field for field in kind.context.fields if field.read}
+    if "packet" not in fields or "packet_end" not in fields:
+        assert not kind.flags & {"packet_read", "packet_write"}
+        return
+    start, end = fields["packet"], fields["packet_end"]
+    load = {4: 0x61, 8: 0x79}
+    head = kernel.instruction(load[start.read_sizes[-1]], 2, 1, start.offset)
+    head += kernel.instruction(load[end.read_sizes[-1]], 3, 1, end.offset)
+    head += kernel.instruction(0xBF, 4, 2) + kernel.instruction(0x07, 4, imm=8)
+    head += kernel.instruction(0x2D, 4, 3, 1)
+    read, _ = attempt(
+        name, attach_type, head + kernel.instruction(0x71, 0, 2) + kernel.exit_with(1)
+    )
+    write, _ = attempt(
+        name, attach_type, head + kernel.instruction(0x72, 2, imm=1) + kernel.exit_with(1)
+    )
+    assert read
+    assert write == ("packet_write" in kind.flags)
+
+
+def plain_maps() -> list[MapType]:
+    return [
+        kind
+        for kind in LINUX.map_types
+        if kind.number and not kind.needs_btf and kind.name != "arena"
+    ]
+
+
+@pytest.mark.parametrize("kind", plain_maps(), ids=lambda kind: kind.name)
+def test_maps_of_programs_that_sleep(kind: MapType) -> None:
+    bits = {flag.name: flag.bit for flag in LINUX.map_flags}
+    inner, _ = kernel.create_map(2, 4, 4, 1) if kind.holds == "maps" else (0, "")
+    sizes = [smallest(rule) for rule in (kind.key_size, kind.value_size, kind.entries)]
+    flags = sum(bits[name] for name in kind.required_flags)
+    key, value, entries = sizes
+    handle, problem = kernel.create_map(kind.number, key, value, entries, flags, inner)
+    assert handle >= 0, problem
+    try:
+        code = kernel.instruction(0x18, 1, 1, 0, handle) + kernel.instruction(0)
+        permitted, _ = attempt("syscall", "", code + kernel.exit_with(0))
+        assert permitted == kind.sleepable
+    finally:
+        os.close(handle)
+        if inner:
+            os.close(inner)
+
+
+def test_rules() -> None:
+    """A few instructions for those rules that a few instructions can show."""
+    xdp = "xdp"
+    exit_ = kernel.exit_with(1)
+    unreachable = exit_ + exit_
+    stack_read = kernel.instruction(0x79, 0, 10, -8) + exit_
+    misaligned = kernel.instruction(0x7A, 10, 0, -12, 0) + exit_
+    divide = kernel.instruction(0xB7, 0) + kernel.instruction(0xB7, 2)
+    divide += kernel.instruction(0x3F, 0, 2) + exit_
+    indirect = kernel.instruction(0xB7, 1) + kernel.instruction(0x8D, 1) + exit_
+    for rule, code in (
+        ("unreachable_code", unreachable),
+        ("uninitialized_stack_reads", stack_read),
+        ("misaligned_stack", misaligned),
+        ("division_by_zero", divide),
+        ("indirect_calls", indirect),
+    ):
+        permitted, log = attempt(xdp, "xdp", code)
+        assert permitted == LINUX.allows(rule), (rule, log)
+    assert not LINUX.allows("no such rule")
+
+
+def test_special_fields() -> None:
+    flags = {flag for kind in LINUX.program_types for flag in kind.flags}
+    for field in LINUX.special_fields.values():
+        assert field.size % field.align == 0
+        assert not field.barred or field.barred in flags
+        for name in field.map_types:
+            assert name in LINUX.map_types
