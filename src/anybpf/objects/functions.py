@@ -97,7 +97,8 @@ def _decode(obj: ObjectFile, section: Section) -> Code:
             slot += 1
         slot += 1
     for relocation in obj.elf.relocations(section.index):
-        if relocation.type == R_BPF_NONE:
+        # Before BPF had a machine number, compilers had no numbers for its relocations either.
+        if relocation.type == R_BPF_NONE and obj.elf.machine != e.MACHINE_NONE:
             continue
         if relocation.offset % SLOT or code.index(relocation.offset // SLOT) < 0:
             raise obj.error(
