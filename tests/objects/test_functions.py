@@ -190,14 +190,14 @@ def test_relocations_without_type_count_where_the_machine_has_no_number() -> Non
     writer = ElfWriter()
     code = writer.add_section("xdp", encode([Instruction(op.LD_IMM64), ZERO, EXIT]), CODE_FLAGS)
     maps = writer.add_section("maps", bytes.fromhex("0200000004000000 0800000001000000 00000000"))
-    writer.add_symbol("entry", code, size=32, kind=elf.STT_FUNC)
     counters = writer.add_symbol("counters", maps, size=20, kind=elf.STT_OBJECT)
     writer.add_relocation(code, 0, counters, 0)
     data = bytearray(writer.encode())
     names = []
     for machine in (elf.MACHINE_BPF, elf.MACHINE_NONE):
         data[18:20] = machine.to_bytes(2, "little")  # e_machine
-        names.append(load_spec(bytes(data)).functions["entry"].instructions[0].map_name)
+        (program,) = load_spec(bytes(data)).programs.values()
+        names.append(program.instructions[0].map_name)
     assert names == ["", "counters"]
 
 
