@@ -188,7 +188,8 @@ def test_bad_code_is_refused_by_section_and_byte(data: bytes, offset: int, words
 
 def test_relocations_without_type_count_where_the_machine_has_no_number() -> None:
     writer = ElfWriter()
-    code = writer.add_section("xdp", encode([Instruction(op.LD_IMM64), ZERO, EXIT]), CODE_FLAGS)
+    raw = encode([Instruction(op.LD_IMM64), ZERO, EXIT])
+    code = writer.add_section("xdp", raw, flags=CODE_FLAGS)
     maps = writer.add_section("maps", bytes.fromhex("0200000004000000 0800000001000000 00000000"))
     counters = writer.add_symbol("counters", maps, size=20, kind=elf.STT_OBJECT)
     writer.add_relocation(code, 0, counters, 0)
