@@ -7,7 +7,7 @@ which asks here.
 
 from __future__ import annotations
 
-from typing import Final, Union
+from typing import Final
 
 from mypy_extensions import i64
 
@@ -24,7 +24,7 @@ from anybpf.verifier.contexts import (
 from anybpf.verifier.deduction import settle_value
 from anybpf.verifier.environment import Environment, Fault, MapInfo
 from anybpf.verifier.fields import NAMES, NO_FIELDS
-from anybpf.verifier.memory import loaded
+from anybpf.verifier.memory import is_aligned, loaded
 from anybpf.verifier.rulebook import Rulebook, map_fields, map_is_read_only, rulebook
 from anybpf.verifier.state import PACKET_MAX, State
 from anybpf.verifier.values import (
@@ -35,7 +35,9 @@ from anybpf.verifier.values import (
     MEMORY,
     MIXED,
     NUMBER,
+    NUMBER_ZERO,
     OBJECT,
+    OWNED,
     PACKET,
     PACKET_END,
     PACKET_META,
@@ -49,7 +51,7 @@ from anybpf.verifier.values import (
 # BPF_MAX_VAR_OFF, include/linux/bpf_verifier.h).
 FAR: Final = 1 << 29
 
-Loaded = Union[Value, Fault]
+Loaded = Value | Fault
 
 
 def load(
@@ -129,44 +131,36 @@ def store(
     return faults.no_pointer(env, pointer)
 
 
-def atomic(
-    st: State, env: Environment, pointer: Value, offset: i64, size: i64, value: Value
-) -> Fault | None:
-    """None if the place may be read and written at once."""
+def atomic(st: State, env: Environment, pointer: Value, offset: i64, size: i64) -> Loaded:
+    """What a place holds that is read and written at once, or why it may not be."""
     kind = pointer.kind
     if kind == MIXED:
         pointer = settle_value(st, pointer)
         kind = pointer.kind
     if kind != MAP_VALUE and kind != MEMORY:
         region = pointer.region
-        if kind != OBJECT or region is None or (region.flags & ARENA) == 0:
-            if kind in (CONTEXT, PACKET, PACKET_META, OBJECT):
-                return Fault(
-                    faults.NOT_A_POINTER,
-                    f"an atomic operation on {faults.describe(env, pointer)}; "
-                    "they work on the stack, map values and allocated memory",
-                )
-            return faults.no_pointer(env, pointer)
-    if not env.platform.uses_license:
-        return store(st, env, pointer, offset, size, value)
-    known = st.range_of(pointer)
-    if pointer.unknown is None:
-        if ((pointer.offset + offset) & (size - 1)) != 0:
-            return _unaligned(pointer.offset + offset, size)
-    elif (((known.value + offset) | known.mask) & (size - 1)) != 0:
-        return _unaligned(pointer.offset + offset, size)
+        if kind == OBJECT and region is not None and (region.flags & (ARENA | OWNED)) != 0:
+            return load(st, env, pointer, offset, size, False)
+        if kind in (CONTEXT, PACKET, PACKET_META, OBJECT):
+            return Fault(
+                faults.NOT_A_POINTER,
+                f"an atomic operation on {faults.describe(env, pointer)}; "
+                "they work on the stack, map values and allocated memory",
+            )
+        return faults.no_pointer(env, pointer)
+    if env.aligned_stack and not is_aligned(st, pointer, offset, size):
+        return Fault(
+            faults.ALIGNMENT,
+            f"an atomic operation on {size} bytes at offset {pointer.offset + offset}, which is "
+            f"or may be no multiple of {size}",
+        )
     found = load(st, env, pointer, offset, size, False)
     if isinstance(found, Fault):
         return found
-    return store(st, env, pointer, offset, size, value)
-
-
-def _unaligned(place: i64, size: i64) -> Fault:
-    return Fault(
-        faults.ALIGNMENT,
-        f"an atomic operation on {size} bytes at offset {place}, which is or may be no multiple "
-        f"of {size}",
-    )
+    fault = store(st, env, pointer, offset, size, NUMBER_ZERO)
+    if fault is not None:
+        return fault
+    return loaded(size, False)
 
 
 # The packet.

@@ -14,7 +14,7 @@ from anybpf.verifier.environment import Environment, MapInfo
 from anybpf.verifier.fields import FieldMap, fields_of
 
 if TYPE_CHECKING:
-    from anybpf.verifier.rules import HelperRule
+    from anybpf.verifier.rules import FunctionRule
 
 # Flags of map creation: Linux UAPI header linux/bpf.h.
 RDONLY_PROG = 1 << 7
@@ -45,7 +45,7 @@ class Rulebook:
         flags = kind.flags
         self.context: Layout = Layout(kind.context, env.attach_type)
         self.pointees: dict[str, Layout | None] = {}
-        self.helpers: dict[int, HelperRule] = {}
+        self.helpers: dict[int, FunctionRule] = {}
         # A platform that does not restrict packets by program type lets all use them as memory.
         self.packet_free: bool = not env.platform.uses_license
         self.packet_writes: bool = self.packet_free or "packet_write" in flags

@@ -6,17 +6,16 @@ pointers giving pointers. Which functions take such pointers is the business of 
 
 from __future__ import annotations
 
-from typing import Union
-
 from mypy_extensions import i64
 
 from anybpf.verifier import faults
 from anybpf.verifier.environment import Environment, Fault
+from anybpf.verifier.fields import SpecialField
 from anybpf.verifier.memory import loaded
 from anybpf.verifier.state import State
-from anybpf.verifier.values import Value
+from anybpf.verifier.values import ACQUIRED, OBJECT, TRUSTED, Region, Value
 
-Loaded = Union[Value, Fault]
+Loaded = Value | Fault
 
 
 def load_argument(st: State, env: Environment, index: i64, size: i64) -> Loaded:
@@ -49,3 +48,31 @@ def may_store_kptr(
     st: State, env: Environment, pointer: Value, offset: i64, size: i64, value: Value
 ) -> bool:
     return False
+
+
+def begins_with(env: Environment, type_name: str, structure: str) -> bool:
+    """Whether the kernel structure is, or begins with, the other one."""
+    return holds_at(env, type_name, 0, structure)
+
+
+def holds_at(env: Environment, type_name: str, offset: i64, structure: str) -> bool:
+    """Whether a ``structure`` lies at this offset of the kernel structure."""
+    return type_name == f"struct {structure}" and offset == 0
+
+
+def check_range(
+    st: State, env: Environment, pointer: Value, size: i64, write: bool
+) -> Fault | None:
+    """Whether that many bytes of the object may be handed to a function."""
+    return Fault(
+        faults.ARGUMENT,
+        f"{faults.describe(env, pointer)} is not memory that functions may be given",
+    )
+
+
+def held_kptr(env: Environment, field: SpecialField) -> Region:
+    """The region of a kernel pointer taken out of a map value."""
+    region = Region(OBJECT, 0, True, -1)
+    region.type = f"struct {field.type}"
+    region.flags = ACQUIRED | TRUSTED
+    return region

@@ -1,0 +1,342 @@
+"""Calls of helpers: who may make them, and what a call does to a state.
+
+What each argument asks for stands in ``arguments``, what comes back in ``results``; functions that
+call the program back are in ``callbacks``, the kernel's own functions in ``kfuncs``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from anybpf.platforms import kinds
+from anybpf.platforms.model import Arg, Helper
+from anybpf.verifier import arguments as a
+from anybpf.verifier import faults
+from anybpf.verifier.deduction import invalidate, settle_value
+from anybpf.verifier.environment import Environment, Fault
+from anybpf.verifier.liveness import CallUse
+from anybpf.verifier.memory import overwrite
+from anybpf.verifier.operations import Operation
+from anybpf.verifier.results import result_rule
+from anybpf.verifier.rulebook import rulebook
+from anybpf.verifier.rules import NO_STACK, ArgumentRule, Call, FunctionRule
+from anybpf.verifier.state import State
+from anybpf.verifier.values import MIXED, NOTHING, UNINIT
+
+# Helpers that change the map they are given: what maps that programs may only read refuse.
+MAP_WRITERS: Final = frozenset(
+    (
+        "bpf_map_update_elem",
+        "bpf_map_delete_elem",
+        "bpf_map_push_elem",
+        "bpf_map_pop_elem",
+        "bpf_map_lookup_and_delete_elem",
+    )
+)
+
+
+class FunctionCall(Operation):
+    """A call of a function of the system."""
+
+    __slots__ = ("call", "key_seen", "map_seen", "rule", "runs")
+
+    def __init__(self, pc: i64, rule: FunctionRule) -> None:
+        super().__init__(pc)
+        self.rule: FunctionRule = rule
+        self.call: Call = Call()
+        # What all runs had in common, for the facts: the map, and the key where it is constant.
+        self.runs: i64 = 0
+        self.map_seen: i64 = -1
+        self.key_seen: i64 = -1
+        self.use = use_of(rule)
+
+    def operands(self) -> list[i64]:
+        return [argument.register for argument in self.rule.arguments]
+
+    def check(self, st: State, env: Environment) -> Fault | None:
+        """Whether the call may be made here; ``call`` says afterwards what was found."""
+        rule = self.rule
+        held = st.held
+        if len(held.locks) > 0 and not rule.in_lock:
+            return _locked(rule)
+        if rule.sleeps and (held.rcu > 0 or held.preempt > 0 or held.irqs > 0):
+            return _asleep(rule, st)
+        call = self.call
+        call.clear()
+        regs = st.regs
+        for argument in rule.arguments:
+            value = regs[argument.register]
+            if value.kind == MIXED:
+                value = settle_value(st, value)
+            if value.region is not None:
+                value = st.settled(value)
+            elif value.kind == UNINIT:
+                return faults.uninitialized(argument.register)
+            fault = argument.check(st, env, rule, call, value)
+            if fault is not None:
+                return fault
+        return None
+
+    def run(self, st: State, env: Environment) -> Fault | None:
+        fault = self.check(st, env)
+        if fault is not None:
+            return fault
+        return self.finish(st, env)
+
+    def finish(self, st: State, env: Environment) -> Fault | None:
+        """The effects of a call that may be made."""
+        rule = self.rule
+        call = self.call
+        regs = st.regs
+        if self.runs == 0:
+            self.map_seen = call.map
+            self.key_seen = call.key
+        elif self.map_seen != call.map or self.key_seen != call.key:
+            if self.map_seen != call.map:
+                self.map_seen = -1
+            self.key_seen = -1
+        self.runs = self.runs + 1
+        if call.released is not None:
+            st.release(call.released)
+            invalidate(st, call.released)
+        if call.writes is not None:
+            for write in call.writes:
+                overwrite(st, write.frame, write.low, write.high, write.surely)
+        if rule.invalidates:
+            st.forget_packet()
+        result = rule.result.make(st, env, rule, call)
+        if isinstance(result, Fault):
+            return result
+        regs[0] = result
+        regs[1] = NOTHING
+        regs[2] = NOTHING
+        regs[3] = NOTHING
+        regs[4] = NOTHING
+        regs[5] = NOTHING
+        return None
+
+
+class HelperCall(FunctionCall):
+    """A call by number."""
+
+    __slots__ = ()
+
+
+class Calling(HelperCall):
+    """A call during which one of the program's functions may run.
+
+    ``repeats``: any number of times, else at most once.
+    """
+
+    __slots__ = ("repeats",)
+
+    def __init__(self, pc: i64, rule: FunctionRule) -> None:
+        super().__init__(pc, rule)
+        self.repeats: bool = True
+        self.ends_block = True
+
+    def callback_function(self, st: State) -> i64:
+        """The index of the function that will run, -1 if none does."""
+        return -1
+
+    def enter_callback(self, st: State, env: Environment) -> State | Fault:
+        """The state in which the callback begins; ``st`` is changed to become it."""
+        raise NotImplementedError
+
+    def leave_callback(self, st: State, env: Environment) -> Fault | None:
+        """Back from the callback to before the call; None if it may return so."""
+        raise NotImplementedError
+
+
+class TailCall(HelperCall):
+    """A helper that goes on in another program: nothing may be held."""
+
+    __slots__ = ()
+
+    def check(self, st: State, env: Environment) -> Fault | None:
+        fault = super().check(st, env)
+        if fault is not None:
+            return fault
+        held = st.held
+        if len(held.references) + len(held.locks) + held.rcu + held.preempt + held.irqs > 0:
+            what = "a lock" if len(held.locks) > 0 else "a reference"
+            if len(held.references) + len(held.locks) == 0:
+                what = "a section open"
+            return Fault(
+                faults.REFERENCE_LEAK,
+                f"a tail call does not come back, but the program still holds {what} here",
+                -1,
+                "everything given back before the tail call",
+            )
+        return None
+
+
+def _locked(rule: FunctionRule) -> Fault:
+    return Fault(
+        faults.LOCK,
+        f"{rule.name} is called while a lock is held; unlock first",
+        -1,
+        "no lock held",
+        "a lock is held",
+    )
+
+
+def _asleep(rule: FunctionRule, st: State) -> Fault:
+    held = st.held
+    where = "in a read section" if held.rcu > 0 else "with preemption off"
+    if held.irqs > 0:
+        where = "with interrupts off"
+    return Fault(faults.SLEEP, f"{rule.name} may sleep, which is forbidden {where}")
+
+
+def compile_helper(env: Environment, pc: i64, number: i64) -> Operation | Fault:
+    """The operation for a call by number, or why this program may not make it."""
+    rules = rulebook(env)
+    helper = env.platform.find_helper(int(number), env.program_type.name)
+    if helper is None:
+        return Fault(
+            faults.HELPER_UNAVAILABLE,
+            f"calls helper number {number}, which {env.platform.name} does not have",
+        )
+    fault = unavailable(env, helper)
+    if fault is not None:
+        return fault
+    rule = rules.helpers.get(int(number))
+    if rule is None:
+        rule = helper_rule(env, helper)
+        rules.helpers[int(number)] = rule
+    if "calls_back" in rule.flags:
+        from anybpf.verifier.callbacks import compile_callback
+
+        return compile_callback(env, pc, rule, helper.args)
+    if "tail_call" in rule.flags or "no_return" in rule.flags:
+        return TailCall(pc, rule)
+    return HelperCall(pc, rule)
+
+
+def use_of(rule: FunctionRule) -> CallUse | None:
+    """What a call reads, for liveness; None where it may be anything."""
+    mask: i64 = 0
+    read: list[tuple[i64, i64]] = []
+    for argument in rule.arguments:
+        mask = mask | REGISTER_BITS[argument.register]
+        size = argument.stack_read()
+        if size != NO_STACK:
+            read.append((argument.register, size))
+    return CallUse(mask, read)
+
+
+REGISTER_BITS: Final[list[i64]] = [1, 2, 4, 8, 16, 32]
+
+
+def packet_loads_problem(env: Environment) -> Fault | None:
+    """Why this program may not use the old instructions that load packet bytes."""
+    kind = env.program_type
+    platform = env.platform
+    if "packet_loads" in kind.flags:
+        return None
+    return Fault(
+        faults.UNSUPPORTED,
+        f"programs of type {kind.name} on {platform.name} may not load packet bytes by "
+        "LD_ABS or LD_IND",
+    )
+
+
+def unavailable(env: Environment, helper: Helper) -> Fault | None:
+    """Why programs of this type may not call the helper."""
+    rules = rulebook(env)
+    kind = env.program_type
+    platform = env.platform
+    if "virtual" in helper.flags and not platform.uses_license:
+        replaced = f"replaces:{helper.name}"
+        if not helper.program_type and replaced not in kind.flags:
+            return Fault(
+                faults.HELPER_UNAVAILABLE,
+                f"{helper.name} is not available to programs of type {kind.name}",
+            )
+    if not platform.helper_allowed(helper, kind.name, ""):
+        return Fault(
+            faults.HELPER_UNAVAILABLE,
+            f"{helper.name} is not available to programs of type {kind.name}",
+            -1,
+            "a program type that may call it",
+            kind.name,
+        )
+    if env.attach_type and not platform.helper_allowed(helper, kind.name, env.attach_type):
+        return Fault(
+            faults.HELPER_UNAVAILABLE,
+            f"{helper.name} is not available to {kind.name} programs at attach type "
+            f"{env.attach_type}",
+        )
+    if helper.gpl_only and not rules.gpl:
+        text = env.program.license
+        has = f"this one's is {text!r}" if text else "this one has none"
+        return Fault(
+            faults.HELPER_UNAVAILABLE,
+            f"{helper.name} may only be called by programs under a licence compatible with the "
+            f"GPL; {has}",
+            -1,
+            'such as "GPL" in the section "license"',
+        )
+    if helper.sleeps and not rules.sleepable:
+        return Fault(faults.SLEEP, f"{helper.name} may sleep, which only sleepable programs may")
+    return None
+
+
+def helper_rule(env: Environment, helper: Helper) -> FunctionRule:
+    """The helper's row, compiled."""
+    rule = FunctionRule(helper.name, helper.number, helper.returns, helper.flags)
+    rule.map_types = helper.map_types
+    rule.writes_map = helper.name in MAP_WRITERS
+    fill(env, rule, helper.args)
+    return rule
+
+
+def fill(env: Environment, rule: FunctionRule, args: tuple[Arg, ...]) -> None:
+    """The argument and result rules of a row."""
+    register: i64 = 1
+    for arg in args:
+        if arg.kind != kinds.IGNORED:
+            rule.arguments.append(argument_rule(register, arg, args))
+        register = register + 1
+    rule.result = result_rule(rule.returns)
+
+
+def argument_rule(register: i64, arg: Arg, args: tuple[Arg, ...]) -> ArgumentRule:
+    """The rule for one argument of a row."""
+    kind = arg.kind
+    if kind == kinds.ANYTHING:
+        return a.Anything(register, arg.name, arg.nullable, arg.releases, arg.type)
+    if kind == kinds.INTEGER:
+        return a.Number(register, arg)
+    if kind == kinds.CONTEXT:
+        return a.ContextArgument(register, arg.name, arg.nullable, arg.releases, arg.type)
+    if kind == kinds.MAP:
+        return a.MapArgument(register, arg.name, arg.nullable, arg.releases, arg.type)
+    if kind == kinds.MAP_KEY:
+        return a.KeyArgument(register, arg.name, arg.nullable, arg.releases, arg.type)
+    if kind == kinds.MAP_VALUE:
+        return a.ValueArgument(register, arg)
+    if kind == kinds.MEMORY:
+        return a.MemoryArgument(register, arg, args)
+    if kind in (kinds.SIZE, kinds.SIZE_OR_ZERO, kinds.CONSTANT_SIZE):
+        return a.SizeArgument(register, arg.name, arg.nullable, arg.releases, arg.type)
+    if kind == kinds.ALLOC_SIZE:
+        return a.AllocationSize(register, arg.name, arg.nullable, arg.releases, arg.type)
+    if kind == kinds.STRING:
+        return a.StringArgument(register, arg.name, arg.nullable, arg.releases, arg.type)
+    if kind == kinds.STACK:
+        return a.StackArgument(register, arg.name, arg.nullable, arg.releases, arg.type)
+    if kind == kinds.FUNCTION:
+        return a.FunctionArgument(register, arg.name, arg.nullable, arg.releases, arg.type)
+    if kind in a.SOCKETS:
+        return a.SocketArgument(register, arg)
+    if kind == kinds.BTF_POINTER:
+        return a.StructureArgument(register, arg)
+    if kind == kinds.RINGBUF_MEMORY:
+        return a.RecordArgument(register, arg.name, arg.nullable, arg.releases, arg.type)
+    from anybpf.verifier.special import special_argument
+
+    return special_argument(register, arg)

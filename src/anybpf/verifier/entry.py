@@ -1,0 +1,41 @@
+"""The state in which a program begins."""
+
+from __future__ import annotations
+
+from mypy_extensions import i64
+
+from anybpf.verifier.environment import Environment
+from anybpf.verifier.state import FRAME_CELLS, REGISTERS, State
+from anybpf.verifier.values import (
+    CONTEXT,
+    NOTHING,
+    PACKET,
+    STACK,
+    UNWRITTEN,
+    Cell,
+    Region,
+    Value,
+)
+
+
+def entry_state(env: Environment) -> State:
+    """The context in r1, the stack in r10, nothing else."""
+    state = blank_state(env)
+    state.regs[1] = Value(CONTEXT, 0, None, env.context_region)
+    return state
+
+
+def blank_state(env: Environment) -> State:
+    """A state of the outermost frame in which only r10 is set."""
+    regs: list[Value] = []
+    i: i64 = 0
+    while i < REGISTERS:
+        regs.append(NOTHING)
+        i = i + 1
+    regs[10] = Value(STACK, 0, None, env.stack_regions[0])
+    stack: list[Cell] = []
+    i = 0
+    while i < FRAME_CELLS:
+        stack.append(UNWRITTEN)
+        i = i + 1
+    return State(regs, stack, {}, {}, {}, {}, Region(PACKET, 0, False, -1))

@@ -1,0 +1,238 @@
+"""What a call leaves in r0, one class a kind of result.
+
+Made after the arguments were found good; what they were is in the :class:`Call`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from anybpf.platforms import kinds
+from anybpf.platforms.model import Return
+from anybpf.verifier import faults, numbers
+from anybpf.verifier.contexts import STRUCT
+from anybpf.verifier.environment import Environment, Fault
+from anybpf.verifier.rulebook import map_is_read_only
+from anybpf.verifier.rules import Call, FunctionRule, ResultRule
+from anybpf.verifier.state import State
+from anybpf.verifier.values import (
+    ACQUIRED,
+    DYNPTR_SLICE,
+    MAP,
+    MAP_VALUE,
+    MEMORY,
+    NOTHING,
+    NUMBER,
+    OBJECT,
+    PLAIN,
+    RCU,
+    READ_ONLY,
+    TRUSTED,
+    UNTRUSTED,
+    Region,
+    Unknown,
+    Value,
+    unknown_number,
+)
+
+# The lowest error number of the kernel, negated (include/linux/err.h).
+LOWEST_ERROR: Final = -4095
+
+# What a look-up in maps of sockets gives, and whether it holds a reference.
+# Facts: what the verifier of Linux 6.18 makes of them.
+SOCKET_MAPS: Final[dict[str, tuple[str, bool]]] = {
+    "sockmap": ("socket", True),
+    "sockhash": ("socket", True),
+    "xskmap": ("xdp_sock", False),
+}
+
+# Map types in which every key below the number of entries is present.
+INDEXED_MAPS: Final = ("array", "percpu_array")
+
+
+class Integer(ResultRule):
+    def make(self, st: State, env: Environment, rule: FunctionRule, call: Call) -> Value | Fault:
+        known = rule.range
+        if known is None:
+            if rule.length_bound and call.length < numbers.SMALL:
+                known = numbers.between(LOWEST_ERROR, call.length)
+            else:
+                known = numbers.TOP
+        return Value(NUMBER, 0, Unknown(known, PLAIN, 0, None), None)
+
+
+class Nothing(ResultRule):
+    def make(self, st: State, env: Environment, rule: FunctionRule, call: Call) -> Value | Fault:
+        return NOTHING
+
+
+class MapValueResult(ResultRule):
+    """What a look-up finds: a value, an inner map, a socket."""
+
+    def make(self, st: State, env: Environment, rule: FunctionRule, call: Call) -> Value | Fault:
+        if call.map < 0:
+            return Fault(faults.MAP_TYPE, f"{rule.name} works on a map that is not known")
+        info = env.maps[call.map]
+        kind = info.type
+        if kind is not None and kind.holds:
+            if kind.holds == "maps":
+                if info.inner < 0:
+                    return Fault(
+                        faults.MAP_TYPE,
+                        f"map {info.name} holds maps, but what its inner maps look like is not "
+                        "known",
+                    )
+                return Value(MAP, 0, None, Region(MAP, 0, True, info.inner))
+            socket = SOCKET_MAPS.get(kind.name)
+            if socket is not None:
+                region = Region(OBJECT, 0, True, -1)
+                region.type = socket[0]
+                region.flags = TRUSTED
+                if socket[1]:
+                    region.flags = TRUSTED | ACQUIRED
+                    st.acquire(region)
+                return Value(OBJECT, 0, None, region)
+        nullable = self.nullable
+        if (
+            0 <= call.key < info.max_entries
+            and len(rule.arguments) == 2
+            and kind is not None
+            and kind.name in INDEXED_MAPS
+        ):
+            nullable = False
+        region = Region(MAP_VALUE, info.value_size, nullable, call.map)
+        if map_is_read_only(info) or (kind is not None and kind.holds == "devices"):
+            region.flags = READ_ONLY
+        return Value(MAP_VALUE, 0, None, region)
+
+
+class ObjectResult(ResultRule):
+    """A socket or kernel structure."""
+
+    __slots__ = ("acquires", "flags", "type")
+
+    def __init__(self, returns: Return) -> None:
+        super().__init__(returns.nullable)
+        self.type: str = returns.kind
+        flags: i64 = TRUSTED
+        if returns.kind == kinds.BTF_POINTER:
+            self.type = STRUCT + returns.type
+            flags = TRUST[returns.trust]
+        self.acquires: bool = returns.acquires
+        if returns.acquires:
+            flags = flags | ACQUIRED | TRUSTED
+        self.flags: i64 = flags
+
+    def make(self, st: State, env: Environment, rule: FunctionRule, call: Call) -> Value | Fault:
+        region = Region(OBJECT, 0, self.nullable, -1)
+        region.type = self.type
+        region.flags = self.flags
+        if self.acquires:
+            st.acquire(region)
+        elif "casts" in rule.flags:
+            region.parent = call.object.region
+        return Value(OBJECT, 0, None, region)
+
+
+TRUST: Final[dict[str, int]] = {"": 0, "trusted": TRUSTED, "rcu": RCU, "untrusted": UNTRUSTED}
+
+
+class Record(ResultRule):
+    """A ring buffer record of constant size."""
+
+    def make(self, st: State, env: Environment, rule: FunctionRule, call: Call) -> Value | Fault:
+        region = Region(MEMORY, call.constant, self.nullable, -1)
+        region.flags = ACQUIRED
+        st.acquire(region)
+        return Value(MEMORY, 0, None, region)
+
+
+class Block(ResultRule):
+    """Memory whose size is fixed or was given; with "slices", part of a dynptr."""
+
+    __slots__ = ("access", "acquires", "size", "size_arg")
+
+    def __init__(self, returns: Return) -> None:
+        super().__init__(returns.nullable)
+        self.size: i64 = returns.size
+        self.size_arg: i64 = returns.size_arg
+        self.access: str = returns.access
+        self.acquires: bool = returns.acquires
+
+    def make(self, st: State, env: Environment, rule: FunctionRule, call: Call) -> Value | Fault:
+        size = self.size
+        if size == 0:
+            size = call.constant
+            if call.length != numbers.MAX and size == 0:
+                size = call.length
+        region = Region(MEMORY, size, self.nullable, -1)
+        if self.access == "r":
+            region.flags = READ_ONLY
+        if self.acquires:
+            region.flags = region.flags | ACQUIRED
+            st.acquire(region)
+        dynptr = call.dynptr
+        if dynptr is not None:
+            region.flags = region.flags | DYNPTR_SLICE
+            if dynptr.read_only:
+                region.flags = region.flags | READ_ONLY
+            region.parent = dynptr.identity
+        return Value(MEMORY, 0, None, region)
+
+
+class KernelPointer(ResultRule):
+    """What was in a map value's field for a kernel pointer; now the program holds it."""
+
+    def make(self, st: State, env: Environment, rule: FunctionRule, call: Call) -> Value | Fault:
+        from anybpf.verifier.typed import held_kptr
+
+        field = call.field
+        assert field is not None
+        region = held_kptr(env, field)
+        st.acquire(region)
+        return Value(OBJECT, 0, None, region)
+
+
+class PerCpu(ResultRule):
+    """A per-CPU variable of the kernel, on one CPU."""
+
+    def make(self, st: State, env: Environment, rule: FunctionRule, call: Call) -> Value | Fault:
+        source = call.object.region
+        if source is None:
+            return unknown_number(numbers.TOP)
+        region = Region(source.kind, source.size, self.nullable, -1)
+        region.type = source.type
+        region.kind = MEMORY if source.size > 0 else OBJECT
+        region.flags = TRUSTED
+        return Value(region.kind, 0, None, region)
+
+
+class Unknown64(ResultRule):
+    """Something of which nothing can be used."""
+
+    def make(self, st: State, env: Environment, rule: FunctionRule, call: Call) -> Value | Fault:
+        return unknown_number(numbers.TOP)
+
+
+def result_rule(returns: Return) -> ResultRule:
+    """The rule for a row's result."""
+    kind = returns.kind
+    if kind == kinds.INTEGER:
+        return Integer(False)
+    if kind == kinds.VOID:
+        return Nothing(False)
+    if kind == kinds.MAP_VALUE:
+        return MapValueResult(returns.nullable)
+    if kind in (kinds.SOCKET, kinds.SOCK_COMMON, kinds.TCP_SOCK, kinds.BTF_POINTER):
+        return ObjectResult(returns)
+    if kind == kinds.RINGBUF_MEMORY:
+        return Record(returns.nullable)
+    if kind == kinds.MEMORY:
+        return Block(returns)
+    if kind == kinds.KPTR:
+        return KernelPointer(returns.nullable)
+    if kind == kinds.MEMORY_OR_BTF:
+        return PerCpu(returns.nullable)
+    return Unknown64(False)
