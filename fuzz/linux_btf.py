@@ -12,15 +12,12 @@ from pathlib import Path
 from anybpf.btf import BTF, BTFBuilder
 from anybpf.btf import types as t
 from anybpf.btf.layout import resolve
-from anybpf.objects.elf import ElfFile
 from anybpf.objects.specs import CollectionSpec, MapSpec
 
 KERNEL_TYPES = Path("/sys/kernel/btf/vmlinux")
 _STATIC = 0
 _GLOBAL = 1
 _EXTERN = 2
-# st_other, gABI chapter 4: symbols that other objects do not see.
-_UNSEEN = (1, 2)
 
 
 @cache
@@ -31,26 +28,14 @@ def kernel_btf() -> BTF | None:
     return BTF.parse(KERNEL_TYPES.read_bytes(), file=str(KERNEL_TYPES))
 
 
-def hidden_functions(spec: CollectionSpec) -> frozenset[tuple[str, int]]:
-    """Section and offset of functions with hidden visibility: Linux takes them as static ones."""
-    if not Path(spec.file).is_file():
-        return frozenset()
-    elf = ElfFile(Path(spec.file).read_bytes(), spec.file)
-    found = set()
-    for symbol in elf.symbols:
-        if symbol.visibility in _UNSEEN and 0 < symbol.section_index < len(elf.sections):
-            found.add((elf.sections[symbol.section_index].name, symbol.value))
-    return frozenset(found)
-
-
-def for_kernel(spec: CollectionSpec, hidden: frozenset[tuple[str, int]]) -> bytes:
+def for_kernel(spec: CollectionSpec) -> bytes:
     """The object's types under the same ids, as a kernel accepts them."""
     btf = spec.btf
     if btf is None:
         return b""
     static = set()
     for function in spec.functions.values():
-        if not function.is_global or (function.section, function.offset) in hidden:
+        if not function.is_global or function.is_hidden:
             static.add(function.type_id)
     homes = {each.value_type_id: each for each in spec.maps.values() if each.value_type_id}
     unnamed = _prototypes_without_names(btf)

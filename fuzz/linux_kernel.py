@@ -28,7 +28,7 @@ from anybpf.objects.externs import KCONFIG, resolve_externs
 from anybpf.objects.specs import CollectionSpec, ExternSpec, MapSpec, ProgramSpec
 from anybpf.platforms import get as get_platform
 from fuzz import linux_syscall as system
-from fuzz.linux_btf import for_kernel, hidden_functions, kernel_btf
+from fuzz.linux_btf import for_kernel, kernel_btf
 
 LINUX = get_platform("linux")
 _HELD_BYTES = ("rodata", "kconfig")
@@ -154,7 +154,6 @@ class KernelObject:
             raise NotSupported("asking the kernel's verifier", where=f"this machine: {problem}")
         self._descriptors: list[int] = []
         self._maps: dict[str, int] = {}
-        self._hidden = hidden_functions(spec)
         self._missing: dict[str, str] = {}
         self._spec = self._fitted(spec)
         self.btf_problem = ""
@@ -237,7 +236,7 @@ class KernelObject:
         return resolve_externs(copy, kconfig, _numbers(), symbols, kernel)
 
     def _load_types(self) -> int:
-        data = for_kernel(self._spec, self._hidden)
+        data = for_kernel(self._spec)
         if not data:
             return 0
         try:

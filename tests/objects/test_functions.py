@@ -186,6 +186,27 @@ def test_bad_code_is_refused_by_section_and_byte(data: bytes, offset: int, words
     assert (caught.value.section, caught.value.offset) == ("xdp", section.offset + offset)
 
 
+def test_hidden_functions_are_told_apart() -> None:
+    writer = ElfWriter()
+    code = writer.add_section("xdp", encode([ZERO, EXIT, ZERO, EXIT]), flags=CODE_FLAGS)
+    for name, place, seen in (("entry", 0, elf.STV_DEFAULT), ("part", 16, elf.STV_HIDDEN)):
+        writer.add_symbol(
+            name,
+            code,
+            value=place,
+            size=16,
+            binding=elf.STB_GLOBAL,
+            kind=elf.STT_FUNC,
+            visibility=seen,
+        )
+    found = load_spec(writer.encode()).functions
+    assert {name: function.is_hidden for name, function in found.items()} == {
+        "entry": False,
+        "part": True,
+    }
+    assert found["part"].copy().is_hidden
+
+
 def test_relocations_without_type_count_where_the_machine_has_no_number() -> None:
     writer = ElfWriter()
     raw = encode([Instruction(op.LD_IMM64), ZERO, EXIT])

@@ -285,6 +285,7 @@ def _cut(obj: ObjectFile, codes: dict[int, Code]) -> None:
         if named is not None:
             function.symbol = named.name
             function.is_global = named.binding != e.STB_LOCAL
+            function.is_hidden = named.visibility in (e.STV_INTERNAL, e.STV_HIDDEN)
             function.is_weak = named.binding == e.STB_WEAK
             others = code.aliases.get(start.offset)
             if others is not None:

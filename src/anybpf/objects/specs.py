@@ -29,6 +29,7 @@ class Function:
         "calls",
         "instructions",
         "is_global",
+        "is_hidden",
         "is_weak",
         "name",
         "offset",
@@ -47,6 +48,8 @@ class Function:
         self.offset: int = offset
         self.instructions: list[Instruction] = instructions
         self.is_global: bool = True
+        # Visible to other files, not to other objects: loaders tell Linux that it is static.
+        self.is_hidden: bool = False
         self.is_weak: bool = False
         self.type_id: int = 0  # the BTF function, 0 if there is none
         self.tags: tuple[str, ...] = ()  # BTF declaration tags of the function itself
@@ -80,6 +83,7 @@ class Function:
         )
         new.symbol = self.symbol
         new.is_global = self.is_global
+        new.is_hidden = self.is_hidden
         new.is_weak = self.is_weak
         new.type_id = self.type_id
         new.tags = self.tags
