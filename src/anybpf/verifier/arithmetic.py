@@ -140,9 +140,9 @@ def shift_by(a: Range, c: i64) -> Range:
 def add(a: Range, b: Range) -> Range:
     if a.mask == 0 and b.mask == 0:
         return constant(plus(a.value, b.value))
-    if is_top(a):
+    if is_top(a) or (b.low == 0 and b.high == 0):
         return a
-    if is_top(b):
+    if is_top(b) or (a.low == 0 and a.high == 0):
         return b
     value: i64 = 0
     mask: i64 = -1

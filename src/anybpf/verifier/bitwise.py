@@ -65,19 +65,17 @@ def and_(a: Range, b: Range) -> Range:
         return and_(b, a)
     if b.mask == 0:
         c = b.value
+        if ((a.value | a.mask) & ~c) == 0:
+            return a
         if c >= 0:
             if a.low >= 0:
-                if (c & (c + 1)) == 0 if c < SMALL else False:
-                    if a.high <= c:
-                        return a
-                    if ((a.low ^ a.high) & ~c) == 0:
-                        return sure(one_sign(a.low & c, a.high & c, value, mask))
+                if c < SMALL and (c & (c + 1)) == 0 and ((a.low ^ a.high) & ~c) == 0:
+                    # The low bits of numbers that share the others keep their order.
+                    return sure(one_sign(a.low & c, a.high & c, value, mask))
                 return sure(one_sign(0, a.high if a.high < c else c, value, mask))
             return sure(one_sign(0, c, value, mask))
         if c > MIN and (-c & (-c - 1)) == 0:
             # Rounding down to a multiple keeps the order.
-            if (mask | value) == (a.mask | a.value):
-                return a
             if is_solid(a):
                 return sure(span(a.low & c, a.high & c, value, mask))
             return sure(build(a.low & c, a.below & c, a.above & c, a.high & c, value, mask))
@@ -100,9 +98,10 @@ def and_(a: Range, b: Range) -> Range:
 
 
 def or_(a: Range, b: Range) -> Range:
-    if b.mask == 0 and b.value == 0:
+    # A constant whose bits are all set already changes nothing.
+    if b.mask == 0 and (b.value & ~a.value) == 0:
         return a
-    if a.mask == 0 and a.value == 0:
+    if a.mask == 0 and (a.value & ~b.value) == 0:
         return b
     if a.low >= 0 and b.low >= 0:
         value: i64 = a.value | b.value

@@ -414,9 +414,9 @@ def restrict_by(a: Range, op: i64, b: Range) -> Range | None:
 
 def low32_source(a: Range, low: Range) -> Range | None:
     """The members of ``a`` whose low half, zero-extended, is a member of ``low``."""
-    if low.high < 0 or low.low > U32_MAX:
-        return None
     first = unsigned_low(low)
+    if first < 0 or first > U32_MAX:
+        return None
     last = low.high if low.high < U32_MAX else U32_MAX
     if ((a.value ^ low.value) & ~a.mask & ~low.mask & U32_MAX) != 0:
         return None
