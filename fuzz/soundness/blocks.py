@@ -92,7 +92,9 @@ class Block:
         return signed((word - self.address) & WORD)
 
     def holds(self, offset: int, size: int) -> bool:
-        return self.low <= offset and offset + size <= self.high
+        low: int = self.low
+        high: int = self.high
+        return low <= offset and offset + size <= high
 
     def read(self, offset: int, size: int) -> int:
         at: int = offset + self.start

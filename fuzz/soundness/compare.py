@@ -51,9 +51,15 @@ MIXED = 12
 DEEP = 64
 
 
+def u64(number: i64) -> int:
+    """The word that stands for a signed number; words do not fit machine integers."""
+    whole: int = number
+    return whole & WORD
+
+
 def contains(known: Range, word: int) -> bool:
     """Whether a word, from 0 to 2^64 - 1, is in the set."""
-    number = word - 0x10000000000000000 if word >= SIGN else word
+    number: i64 = word - 0x10000000000000000 if word >= SIGN else word
     if number < known.low or number > known.high:
         return False
     if known.below < number < known.above:
@@ -140,8 +146,8 @@ class Comparer:
         if kind == NUMBER:
             unknown = value.unknown
             if unknown is None:
-                return word == value.offset & WORD
-            return self._bind(st, unknown, (word - value.offset) & WORD)
+                return word == u64(value.offset)
+            return self._bind(st, unknown, (word - u64(value.offset)) & WORD)
         if kind == UNINIT:
             return True
         if kind == MIXED:
@@ -170,7 +176,7 @@ class Comparer:
         return self._region(st, region, value, word, owner)
 
     def _distance(self, st: State, value: Value, word: int, origin: int) -> bool:
-        distance = (word - origin - value.offset) & WORD
+        distance = (word - origin - u64(value.offset)) & WORD
         unknown = value.unknown
         if unknown is None:
             if distance != 0:
@@ -220,7 +226,7 @@ class Comparer:
         side = st.sides.get(region.merge)
         for shift in self._shifts(st, region, side, 0):
             origin = (owner.address + shift) & WORD
-            if value.unknown is None and (word - origin - value.offset) & WORD != 0:
+            if value.unknown is None and (word - origin - u64(value.offset)) & WORD != 0:
                 continue
             if not self._bounds(region, owner, origin):
                 continue
@@ -246,7 +252,7 @@ class Comparer:
             self.reason = "a pointer where the side of the merge has null"
         return sorted(set(found))
 
-    def _inner_shifts(self, st: State, region: Region, shift: i64, depth: i64) -> list[int]:
+    def _inner_shifts(self, st: State, region: Region, shift: int, depth: i64) -> list[int]:
         merge = region.merge
         side = None if merge is None else st.sides.get(merge)
         return [at + shift for at in self._shifts(st, region, side, depth + 1)]
@@ -257,10 +263,12 @@ class Comparer:
         if kind in (MAP, FUNCTION) or region.size <= region.low:
             return True
         distance = owner.offset_of(origin)
-        if distance + region.low < owner.low or distance + region.size > owner.high:
+        first: int = region.low
+        last: int = region.size
+        if distance + first < int(owner.low) or distance + last > int(owner.high):
             self.reason = (
                 f"the region claims bytes {region.low} to {region.size}, "
-                f"there are {owner.low - distance} to {owner.high - distance}"
+                f"there are {int(owner.low) - distance} to {int(owner.high) - distance}"
             )
             return False
         return True
@@ -289,8 +297,8 @@ class Comparer:
         if kind == NUMBER:
             unknown = value.unknown
             if unknown is None:
-                return word == value.offset & WORD
-            return contains(unknown.range, (word - value.offset) & WORD)
+                return word == u64(value.offset)
+            return contains(unknown.range, (word - u64(value.offset)) & WORD)
         if owner is None:
             region = value.region
             stale = (kind in (PACKET, PACKET_META)) and region is not st.packet
@@ -328,11 +336,11 @@ class Comparer:
 
     def _side(self, st: State, unknown: Unknown | None, offset: i64, word: int) -> bool:
         if unknown is None:
-            if word != offset & WORD:
+            if word != u64(offset):
                 self.reason = f"the merged unknown is {word:#x}, its side says {offset}"
                 return False
             return True
-        return self._bind(st, unknown, (word - offset) & WORD)
+        return self._bind(st, unknown, (word - u64(offset)) & WORD)
 
     def _word_of(self, value: Value | None) -> int:
         """The word that a number is, or a packet pointer's address; -1 if it is not known."""
@@ -369,8 +377,9 @@ class Comparer:
             x = words.get(relation.x)
             if x is not None:
                 y = words.get(relation.y)
-                if y is not None and signed(x) - signed(y) > relation.bound:
-                    self.reason = f"{signed(x)} - {signed(y)} should be at most {relation.bound}"
+                bound: int = relation.bound
+                if y is not None and signed(x) - signed(y) > bound:
+                    self.reason = f"{signed(x)} - {signed(y)} should be at most {bound}"
                     return False
             relation = relation.next
         packet = self.machine.packet
@@ -427,16 +436,16 @@ class Comparer:
         if left is not None:
             if left not in self.words:
                 return True
-            if (self.words[left] + phi.left_offset) & WORD == word:
+            if (self.words[left] + u64(phi.left_offset)) & WORD == word:
                 return True
-        elif phi.left_offset & WORD == word:
+        elif u64(phi.left_offset) == word:
             return True
         if right is not None:
             if right not in self.words:
                 return True
-            if (self.words[right] + phi.right_offset) & WORD == word:
+            if (self.words[right] + u64(phi.right_offset)) & WORD == word:
                 return True
-        elif phi.right_offset & WORD == word:
+        elif u64(phi.right_offset) == word:
             return True
         self.reason = f"the merged unknown {word:#x} is neither of its sides"
         return False

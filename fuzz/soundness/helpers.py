@@ -289,14 +289,14 @@ def integer(machine: Machine, row: Row, longest: int) -> int:
         if kind == 0:
             return 0
         if kind == 1:
-            return (-1 - chance.below(4095)) & WORD
+            return (-1 - int(chance.below(4095))) & WORD
         if kind == 2:
             return longest
         return chance.word() % (longest + 1)
     if kind == 0:
         return 0
     if kind == 1:
-        return (-1 - chance.below(4095)) & WORD
+        return (-1 - int(chance.below(4095))) & WORD
     if kind == 2 and machine.constants:
         return machine.constant()
     return chance.word()

@@ -126,7 +126,7 @@ class Machine:
         """Begin again with other inputs, named by two numbers."""
         chance = self.chance
         chance.restart(seed, stream)
-        self.next_address = FIRST_ADDRESS + chance.below(0x40000000) * 256
+        self.next_address = FIRST_ADDRESS + int(chance.below(0x40000000)) * 256
         self.steps = 0
         self.pc = 0
         self.finished = False
@@ -220,7 +220,7 @@ class Machine:
         data = bytearray(before + length)
         chance.fill(data, 0, before + length)
         self.sow(data, 0, before + length)
-        address = self.place(before + length) + before + chance.below(4)
+        address = self.place(before + length) + before + int(chance.below(4))
         packet = Block(PACKET, address, data, -1)
         packet.start = before
         packet.high = length
