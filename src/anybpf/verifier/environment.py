@@ -6,7 +6,7 @@ verifications may run beside each other in threads.
 
 from __future__ import annotations
 
-from typing import Final, Optional
+from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64
 
@@ -15,7 +15,21 @@ from anybpf.objects.specs import MapSpec, ProgramSpec
 from anybpf.platforms import Platform
 from anybpf.platforms.model import MapType, ProgramType
 from anybpf.verifier.state import FRAME_BYTES
-from anybpf.verifier.values import CONTEXT, FUNCTION, MAP, MAP_VALUE, PACKET_END, READ_ONLY, STACK, Region
+from anybpf.verifier.values import (
+    CONTEXT,
+    FUNCTION,
+    MAP,
+    MAP_VALUE,
+    PACKET_END,
+    READ_ONLY,
+    STACK,
+    Region,
+)
+
+if TYPE_CHECKING:
+    from anybpf.verifier.fields import FieldMap
+    from anybpf.verifier.rulebook import Rulebook
+    from anybpf.verifier.state import State
 
 
 class Fault:
@@ -46,6 +60,7 @@ class MapInfo:
 
     __slots__ = (
         "contents",
+        "fields",
         "index",
         "inner",
         "key_size",
@@ -59,17 +74,19 @@ class MapInfo:
         "value_size",
     )
 
-    def __init__(self, index: i64, spec: MapSpec, map_type: Optional[MapType]) -> None:
+    def __init__(self, index: i64, spec: MapSpec, map_type: MapType | None) -> None:
         self.index: i64 = index
         self.spec: MapSpec = spec
         self.name: str = spec.name
-        self.type: Optional[MapType] = map_type
+        self.type: MapType | None = map_type
         self.key_size: i64 = spec.key_size
         self.value_size: i64 = spec.value_size
         self.max_entries: i64 = spec.max_entries
         self.inner: i64 = -1
         self.read_only: bool = False
-        self.contents: Optional[bytes] = None
+        self.contents: bytes | None = None
+        # Locks, timers, kernel pointers in the value; found in its type when first asked for.
+        self.fields: FieldMap | None = None
         self.region: Region = Region(MAP, 0, False, index)
         # For pointers straight into the map's one value (global data, arrays).
         self.value_region: Region = Region(MAP_VALUE, spec.value_size, False, index)
@@ -90,16 +107,21 @@ class Environment:
     """What one program is verified against."""
 
     __slots__ = (
+        "aligned_stack",
         "attach_type",
+        "big_endian",
         "btf",
         "context_region",
         "function_region",
+        "kernel_btf",
+        "later",
         "leaks_allowed",
         "maps",
         "packet_end_region",
         "platform",
         "program",
         "program_type",
+        "rulebook",
         "stack_regions",
         "uninitialized_reads",
         "unprivileged",
@@ -110,14 +132,14 @@ class Environment:
         platform: Platform,
         program_type: ProgramType,
         program: ProgramSpec,
-        btf: Optional[BTF],
+        btf: BTF | None,
         maps: list[MapInfo],
     ) -> None:
         self.platform: Platform = platform
         self.program_type: ProgramType = program_type
         self.program: ProgramSpec = program
         self.attach_type: str = program.attach_type
-        self.btf: Optional[BTF] = btf
+        self.btf: BTF | None = btf
         self.maps: list[MapInfo] = maps
         self.context_region: Region = Region(CONTEXT, 0, False, -1)
         self.packet_end_region: Region = Region(PACKET_END, 0, False, -1)
@@ -130,7 +152,15 @@ class Environment:
         # Whether pointers may be written to maps and returned; whether stack may be read unwritten.
         self.leaks_allowed: bool = True
         self.uninitialized_reads: bool = True
+        self.aligned_stack: bool = True
+        self.big_endian: bool = False
         self.unprivileged: bool = False
+        # The types of the running kernel, for typed contexts; None where they are not known.
+        self.kernel_btf: BTF | None = None
+        # Callbacks that run after the call that names them: function index, state at its entry.
+        self.later: list[tuple[int, State]] = []
+        # What the checks made of the platform's rows for this program.
+        self.rulebook: Rulebook | None = None
 
 
 # Frames of calls, the entry function's included.

@@ -22,7 +22,8 @@ from anybpf.verifier.compute import (
     pointer_difference,
     sign_extended,
 )
-from anybpf.verifier.environment import Environment, Fault
+from anybpf.verifier.environment import MAX_DEPTH, Environment, Fault
+from anybpf.verifier.liveness import CallUse
 from anybpf.verifier.memory import load_stack, loaded, store_stack, width_range
 from anybpf.verifier.state import State
 from anybpf.verifier.values import (
@@ -44,12 +45,20 @@ from anybpf.verifier.values import (
 
 
 class Operation:
-    """An instruction at index ``pc`` of the program."""
+    """An instruction at index ``pc`` of the program.
 
-    __slots__ = ("pc",)
+    ``ends_block``: the engines have more to do after it, such as following a callback.
+    ``bounds_loop``: no loop that comes by here runs for ever. ``use``: what a call reads, for the
+    liveness of registers and stack; None for what can be told from the instruction.
+    """
+
+    __slots__ = ("bounds_loop", "ends_block", "pc", "use")
 
     def __init__(self, pc: i64) -> None:
         self.pc: i64 = pc
+        self.ends_block: bool = False
+        self.bounds_loop: bool = False
+        self.use: CallUse | None = None
 
     def run(self, st: State, env: Environment) -> Fault | None:
         raise NotImplementedError
@@ -559,3 +568,91 @@ class Refused(Operation):
 
     def run(self, st: State, env: Environment) -> Fault | None:
         return self.fault
+
+
+class Branch(Operation):
+    """A conditional jump: ``dst operation src`` or a constant. Tried on both sides by the engines.
+
+    ``operation`` is -1 for may_goto, which ends a loop after some number of turns that the program
+    does not know.
+    """
+
+    __slots__ = ("constant", "dst", "falls", "is32", "jumps", "operation", "src")
+
+    def __init__(
+        self, pc: i64, operation: i64, dst: i64, src: i64, constant: Value | None, is32: bool
+    ) -> None:
+        super().__init__(pc)
+        self.operation: i64 = operation
+        self.dst: i64 = dst
+        self.src: i64 = src
+        self.constant: Value | None = constant
+        self.is32: bool = is32
+        self.bounds_loop = operation < 0
+        # Whether either side was ever found possible.
+        self.falls: bool = False
+        self.jumps: bool = False
+
+    def run(self, st: State, env: Environment) -> Fault | None:
+        """What is wrong with the comparison itself."""
+        if self.operation < 0:
+            return None
+        value = st.regs[self.dst]
+        if value.kind == UNINIT or (value.kind == MIXED and is_unset(value)):
+            return unset(self.dst)
+        if self.constant is None:
+            other = st.regs[self.src]
+            if other.kind == UNINIT or (other.kind == MIXED and is_unset(other)):
+                return unset(self.src)
+        return None
+
+    def operands(self) -> list[i64]:
+        return [self.dst] if self.constant is not None else [self.dst, self.src]
+
+
+class CallFunction(Operation):
+    """A call of one of the program's own functions, which the engines follow into."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, pc: i64, function: i64) -> None:
+        super().__init__(pc)
+        self.function: i64 = function
+
+    def run(self, st: State, env: Environment) -> Fault | None:
+        if st.depth + 1 >= MAX_DEPTH:
+            return Fault("call-depth", f"calls nest deeper than {MAX_DEPTH} frames at this call")
+        return None
+
+    def enter(self, st: State, env: Environment) -> None:
+        """Open the function's frame: arguments stay, r6 to r9 are put aside."""
+        regs = st.regs
+        i: i64 = 6
+        while i < 10:
+            regs.append(regs[i])
+            regs[i] = NOTHING
+            i = i + 1
+        regs[0] = NOTHING
+        st.push_frame()
+        regs[10] = Value(STACK, 0, None, env.stack_regions[st.depth])
+
+    def leave(self, st: State, env: Environment) -> Fault | None:
+        """Close the frame: the result stays, r6 to r9 come back."""
+        regs = st.regs
+        result = regs[0]
+        if result.kind == STACK:
+            region = result.region
+            assert region is not None
+            if region.index >= st.depth:
+                return Fault("pointer-leak", "returns a pointer into the frame that ends here", 0)
+        i: i64 = 9
+        while i > 5:
+            regs[i] = regs.pop()
+            i = i - 1
+        i = 1
+        while i < 6:
+            regs[i] = NOTHING
+            i = i + 1
+        st.pop_frame()
+        regs[10] = Value(STACK, 0, None, env.stack_regions[st.depth])
+        return None

@@ -7,10 +7,11 @@ one in ``merge``.
 
 from __future__ import annotations
 
-from typing import Final, Optional
+from typing import Final
 
 from mypy_extensions import i64, mypyc_attr
 
+from anybpf.verifier import arithmetic as ranges
 from anybpf.verifier import numbers
 from anybpf.verifier.numbers import Range
 from anybpf.verifier.values import (
@@ -31,6 +32,9 @@ FRAME_CELLS: Final = 64
 REGISTERS: Final = 11
 SAVED: Final = 4
 
+# The most bytes that a packet has (the kernel's MAX_PACKET_OFF).
+PACKET_MAX: Final = 65535
+
 NO_SIDES: Final[dict[Record, bool]] = {}
 
 
@@ -40,11 +44,11 @@ class Relation:
 
     __slots__ = ("bound", "depth", "next", "x", "y")
 
-    def __init__(self, x: Unknown, y: Unknown, bound: i64, rest: Optional[Relation]) -> None:
+    def __init__(self, x: Unknown, y: Unknown, bound: i64, rest: Relation | None) -> None:
         self.x: Unknown = x
         self.y: Unknown = y
         self.bound: i64 = bound
-        self.next: Optional[Relation] = rest
+        self.next: Relation | None = rest
         depth: i64 = 1
         if rest is not None:
             depth = rest.depth + 1
@@ -105,22 +109,6 @@ class Held:
 HOLDS_NOTHING: Final = Held([], [], 0, 0, 0)
 
 
-@mypyc_attr(acyclic=True)
-class Step:
-    """A block that a path went through, newest first; only kept when paths are explored."""
-
-    __slots__ = ("block", "depth", "previous", "pc")
-
-    def __init__(self, block: i64, pc: i64, previous: Optional[Step]) -> None:
-        self.block: i64 = block
-        self.pc: i64 = pc
-        self.previous: Optional[Step] = previous
-        depth: i64 = 1
-        if previous is not None:
-            depth = previous.depth + 1
-        self.depth: i64 = depth
-
-
 class State:
     """What is known at one point of a program.
 
@@ -146,7 +134,6 @@ class State:
         "relations",
         "sides",
         "stack",
-        "trace",
     )
 
     def __init__(
@@ -155,8 +142,8 @@ class State:
         stack: list[Cell],
         facts: dict[Unknown, Range],
         nonnull: dict[Region, bool],
-        reach: dict[Optional[Unknown], i64],
-        meta_reach: dict[Optional[Unknown], i64],
+        reach: dict[Unknown | None, i64],
+        meta_reach: dict[Unknown | None, i64],
         packet: Region,
     ) -> None:
         self.regs: list[Value] = regs
@@ -165,15 +152,14 @@ class State:
         self.facts: dict[Unknown, Range] = facts
         self.own_facts: bool = False
         self.nonnull: dict[Region, bool] = nonnull
-        self.reach: dict[Optional[Unknown], i64] = reach
-        self.meta_reach: dict[Optional[Unknown], i64] = meta_reach
+        self.reach: dict[Unknown | None, i64] = reach
+        self.meta_reach: dict[Unknown | None, i64] = meta_reach
         self.packet: Region = packet
         self.sides: dict[Record, bool] = NO_SIDES
-        self.relations: Optional[Relation] = None
+        self.relations: Relation | None = None
         self.held: Held = HOLDS_NOTHING
         self.depth: i64 = 0  # of calls
         self.fuel: i64 = 0  # what may still be spent on the consequences of one branch
-        self.trace: Optional[Step] = None
 
     def copy(self) -> State:
         self.own_stack = False
@@ -191,7 +177,6 @@ class State:
         new.relations = self.relations
         new.held = self.held
         new.depth = self.depth
-        new.trace = self.trace
         return new
 
     # What is known of values.
@@ -212,7 +197,7 @@ class State:
             found = unknown.range
         if value.offset == 0:
             return found
-        return numbers.shift_by(found, value.offset)
+        return ranges.shift_by(found, value.offset)
 
     def settled(self, value: Value) -> Value:
         """The value itself, or zero if it is a pointer that turned out to be null."""
@@ -237,11 +222,20 @@ class State:
         if unknown.origin == PACKET_LENGTH:
             start = unknown.source
             assert start is not None
-            if start.region is self.packet and known.low > 0 and start.kind == PACKET:
+            if start.region is self.packet and known.low > 0:
                 self.extend_reach(start.unknown, start.offset + known.low)
 
-    def extend_reach(self, unknown: Optional[Unknown], size: i64) -> None:
-        """From ``data + unknown`` on, ``size`` bytes are packet."""
+    def extend_reach(self, unknown: Unknown | None, size: i64) -> None:
+        """From ``data + unknown`` on, ``size`` bytes are packet.
+
+        Far from the packet an address may have wrapped around: nothing is learnt there.
+        """
+        if unknown is not None:
+            known = self.known(unknown)
+            if known.low < 0 or known.high > PACKET_MAX:
+                return
+        if size > PACKET_MAX:
+            return
         found = self.reach.get(unknown)
         if found is None or found < size:
             reach = self.reach.copy()

@@ -8,7 +8,7 @@ business of ``compute``, how they meet at a merge that of ``merge``.
 
 from __future__ import annotations
 
-from typing import Final, Optional
+from typing import Final
 
 from mypy_extensions import i64, mypyc_attr
 
@@ -53,6 +53,7 @@ MERGED: Final = 3  # a Phi
 LOW_HALF: Final = 4  # the low 32 bits of source
 MASKED: Final = 5  # source & amount
 REMAINING: Final = 6  # amount - source
+SIGNED_HALF: Final = 7  # the low 32 bits of source as a signed number
 
 # What a region allows, as bits of ``Region.flags``.
 READ_ONLY: Final = 1
@@ -70,18 +71,20 @@ FAULT_SAFE: Final = 1024  # reads that fail yield zero: any offset inside ``size
 
 @mypyc_attr(acyclic=True)
 class Unknown:
-    """An unknown 64-bit word. ``range`` holds in every state."""
+    """An unknown 64-bit word. ``range`` holds in every state, and so does how it came about."""
 
-    __slots__ = ("amount", "low", "low_offset", "origin", "range", "source")
+    __slots__ = ("amount", "low", "origin", "range", "sibling", "signed", "source")
 
-    def __init__(self, known: Range, origin: i64, amount: i64, source: Optional[Value]) -> None:
+    def __init__(self, known: Range, origin: i64, amount: i64, source: Value | None) -> None:
         self.range: Range = known
         self.origin: i64 = origin
         self.amount: i64 = amount
-        self.source: Optional[Value] = source
-        # The unknown that stands for the low half of this one plus ``low_offset``, once needed.
-        self.low: Optional[Unknown] = None
-        self.low_offset: i64 = 0
+        self.source: Value | None = source
+        # The unknowns that stand for the low half of this one plus some offset (that of their
+        # source), and those for that low half as a signed number; chained by ``sibling``.
+        self.low: Unknown | None = None
+        self.signed: Unknown | None = None
+        self.sibling: Unknown | None = None
 
 
 class Region:
@@ -116,10 +119,10 @@ class Region:
         self.low: i64 = 0
         self.flags: i64 = 0
         self.type: str = ""
-        self.parent: Optional[Region] = None
-        self.merge: Optional[Record] = None
-        self.left: Optional[Region] = None
-        self.right: Optional[Region] = None
+        self.parent: Region | None = None
+        self.merge: Record | None = None
+        self.left: Region | None = None
+        self.right: Region | None = None
         self.shift: i64 = 0
         self.depth: i64 = 0
 
@@ -147,12 +150,12 @@ class Value(Cell):
     __slots__ = ("kind", "offset", "region", "unknown")
 
     def __init__(
-        self, kind: i64, offset: i64, unknown: Optional[Unknown], region: Optional[Region]
+        self, kind: i64, offset: i64, unknown: Unknown | None, region: Region | None
     ) -> None:
         self.kind: i64 = kind
         self.offset: i64 = offset
-        self.unknown: Optional[Unknown] = unknown
-        self.region: Optional[Region] = region
+        self.unknown: Unknown | None = unknown
+        self.region: Region | None = region
 
 
 @mypyc_attr(acyclic=True)
@@ -176,10 +179,10 @@ class Phi(Unknown):
     def __init__(
         self,
         known: Range,
-        merge: Optional[Record],
-        left: Optional[Unknown],
+        merge: Record | None,
+        left: Unknown | None,
         left_offset: i64,
-        right: Optional[Unknown],
+        right: Unknown | None,
         right_offset: i64,
         left_range: Range,
         right_range: Range,
@@ -197,11 +200,11 @@ class Phi(Unknown):
                 self.origin = PLAIN
                 depth = 0
         self.depth: i64 = depth
-        self.merge: Optional[Record] = merge
+        self.merge: Record | None = merge
         # Without a record nothing may keep the operands alive: chains would grow without bound.
-        self.left: Optional[Unknown] = left if merge is not None else None
+        self.left: Unknown | None = left if merge is not None else None
         self.left_offset: i64 = left_offset
-        self.right: Optional[Unknown] = right if merge is not None else None
+        self.right: Unknown | None = right if merge is not None else None
         self.right_offset: i64 = right_offset
         self.left_range: Range = left_range
         self.right_range: Range = right_range
@@ -217,7 +220,7 @@ class Choice(Value):
 
     __slots__ = ("depth", "left", "merge", "right")
 
-    def __init__(self, merge: Optional[Record], left: Value, right: Value) -> None:
+    def __init__(self, merge: Record | None, left: Value, right: Value) -> None:
         super().__init__(MIXED, 0, None, None)
         depth: i64 = 0
         if isinstance(left, Choice):
@@ -228,7 +231,7 @@ class Choice(Value):
         if depth > MAX_NESTING:
             merge = None
         self.depth: i64 = depth if merge is not None else 0
-        self.merge: Optional[Record] = merge
+        self.merge: Record | None = merge
         self.left: Value = left if merge is not None else NOTHING
         self.right: Value = right if merge is not None else NOTHING
 
@@ -280,7 +283,13 @@ class ObjectCell(Cell):
     __slots__ = ("detail", "holds", "identity", "index", "read_only", "type")
 
     def __init__(
-        self, type_name: str, index: i64, identity: Region, detail: str, holds: bool, read_only: bool
+        self,
+        type_name: str,
+        index: i64,
+        identity: Region,
+        detail: str,
+        holds: bool,
+        read_only: bool,
     ) -> None:
         self.type: str = type_name
         self.index: i64 = index

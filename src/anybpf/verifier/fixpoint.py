@@ -1,0 +1,497 @@
+"""The first strategy: blocks in order, states merged where ways meet, loops brought to an invariant.
+
+A loop is first simply run while it is decided whether it goes on. Otherwise an invariant is sought
+by widening; if that proves too little, or not that the loop ends, its turns are run one by one. In
+the turns of a loop the body's merges are remembered as elsewhere, those at its head are not.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from anybpf.verifier import numbers
+from anybpf.verifier.calls import Calling
+from anybpf.verifier.engine import ALL, Engine, Exit, Found, GaveUp, Work
+from anybpf.verifier.environment import Fault
+from anybpf.verifier.flow import BRANCHES, CALLS, EXITS, Block, Graph
+from anybpf.verifier.operations import Branch, CallFunction, Operation
+from anybpf.verifier.program import Code, FunctionCode
+from anybpf.verifier.record import Journal
+from anybpf.verifier.state import State
+from anybpf.verifier.values import NOTHING, Value
+
+# Turns that are run while they are decided, before an invariant is sought.
+DECIDED_TURNS: Final = 8
+# Rounds in which an invariant must settle, and from which one on it is widened.
+MAX_ROUNDS: Final = 24
+WIDEN_FROM: Final = 2
+# Turns of one loop that are run one by one at most.
+MAX_TURNS: Final = 10000
+
+
+class Activation:
+    """A function being run: its graph, and the states at its exits.
+
+    ``waiting`` are the blocks that have states pending. Within loops, ``trail`` has the blocks that
+    states were pushed to.
+    """
+
+    __slots__ = ("code", "exits", "graph", "is_entry", "loops", "trail", "waiting")
+
+    def __init__(self, code: FunctionCode, is_entry: bool) -> None:
+        self.code: FunctionCode = code
+        self.graph: Graph = code.graph
+        self.exits: list[State] = []
+        self.is_entry: bool = is_entry
+        self.waiting: dict[i64, bool] = {}
+        self.trail: list[i64] = []
+        self.loops: i64 = 0
+
+
+class Fixpoint(Engine):
+    """Runs functions on merged states."""
+
+    __slots__ = ("active",)
+
+    def __init__(self, code: Code, work: Work, journal: Journal | None, records: bool) -> None:
+        super().__init__(code, work, journal, records)
+        self.active: list[bool] = [False] * len(code.functions)
+
+    def function(self, index: i64, st: State, is_entry: bool) -> list[State]:
+        """Run a function from its entry; the states at its exits."""
+        code = self.code.functions[index]
+        act = Activation(code, is_entry)
+        blocks = act.graph.blocks
+        if len(blocks) == 0:
+            return []
+        if self.active[index]:
+            self.report(
+                code.base,
+                Fault(
+                    "call-depth", f"{code.function.name} calls itself; recursion is not possible"
+                ),
+                st,
+            )
+            return []
+        self.active[index] = True
+        try:
+            blocks[0].pending.append(st)
+            act.waiting[0] = True
+            self._range(act, 0, len(blocks))
+        finally:
+            self.active[index] = False
+            for at in act.waiting:
+                blocks[at].pending = []
+        return act.exits
+
+    def _range(self, act: Activation, first: i64, end: i64) -> None:
+        blocks = act.graph.blocks
+        i = first
+        while i < end:
+            block = blocks[i]
+            pending = block.pending
+            if len(pending) > 0:
+                if block.is_head:
+                    self._loop(act, block)
+                    i = block.end + 1
+                    continue
+                block.pending = []
+                if i in act.waiting:
+                    del act.waiting[i]
+                if len(pending) > self.work.max_states:
+                    self.work.max_states = len(pending)
+                for st in pending:
+                    self._block(act, block, st)
+            i = i + 1
+
+    def _push(self, act: Activation, index: i64, st: State) -> None:
+        block = act.graph.blocks[index]
+        if act.loops > 0:
+            act.trail.append(index)
+        pending = block.pending
+        if len(pending) == 0:
+            act.waiting[index] = True
+        if len(pending) == 0 or block.predecessors == 1 or block.is_head:
+            pending.append(st)
+        else:
+            self.add(pending, st, block.live, block.live_cells)
+
+    def _block(self, act: Activation, block: Block, st: State) -> None:
+        operations = block.operations
+        count: i64 = len(operations)
+        ending = block.ending
+        if ending == BRANCHES or ending == CALLS:
+            count = count - 1
+        after = self.perform(st, operations, count)
+        if after is None:
+            return
+        st = after
+        if ending == BRANCHES:
+            branch = operations[count]
+            assert isinstance(branch, Branch)
+            if self.records:
+                self.record(branch.pc, st)
+            fault = branch.run(st, self.env)
+            self.work.steps = self.work.steps + 1
+            if fault is not None:
+                other = self.retry(st, branch, fault)
+                if other is None:
+                    return
+                st = other
+            falling, jumping = self.branch(st, branch)
+            if falling is not None:
+                self._push(act, block.successors[0], falling)
+            if jumping is not None:
+                self._push(act, block.successors[1], jumping)
+        elif ending == EXITS:
+            self._exit(act, act.code.base + block.last, st)
+        elif ending == CALLS:
+            self.work.steps = self.work.steps + 1
+            for out in self._call(operations[count], st, block):
+                if len(block.successors) > 0:
+                    self._push(act, block.successors[0], out)
+        elif len(block.successors) > 0:
+            self._push(act, block.successors[0], st)
+
+    def _exit(self, act: Activation, pc: i64, st: State) -> None:
+        self.work.steps = self.work.steps + 1
+        if self.records:
+            self.record(pc, st)
+        if act.is_entry:
+            operation = Exit(pc, self.entry)
+            fault = self.check_exit(st, operation)
+            if fault is not None:
+                self.retry(st, operation, fault)
+            return
+        self.add(act.exits, st, 1 | ALL, ALL)
+
+    # Calls.
+
+    def _call(self, operation: Operation, st: State, block: Block) -> list[State]:
+        if self.records:
+            self.record(operation.pc, st)
+        fault: Fault | None = None
+        if isinstance(operation, CallFunction):
+            fault = operation.run(st, self.env)
+            if fault is not None:
+                self.report(operation.pc, fault, st)
+                return []
+            return self.call_function(operation, st)
+        if isinstance(operation, Calling):
+            return self.call_back(operation, st)
+        after = self.perform(st, [operation], 1)
+        return [] if after is None else [after]
+
+    def call_function(self, operation: CallFunction, st: State) -> list[State]:
+        operation.enter(st, self.env)
+        outs: list[State] = []
+        for out in self.function(operation.function, st, False):
+            fault = operation.leave(out, self.env)
+            if fault is not None:
+                self.report(operation.pc, fault, out)
+            else:
+                self.add(outs, out, ALL, ALL)
+        return outs
+
+    def call_back(self, operation: Calling, st: State) -> list[State]:
+        """A helper that calls one of the program's functions, any number of times."""
+        target = operation.callback_function(st)
+        if target < 0:
+            after = self.perform(st, [operation], 1)
+            return [] if after is None else [after]
+        before = st
+        rounds: i64 = 0
+        while True:
+            rounds = rounds + 1
+            entered = operation.enter_callback(before.copy(), self.env)
+            if isinstance(entered, Fault):
+                other = self.retry(before, operation, entered)
+                if other is None:
+                    return []
+                return [other]
+            assert isinstance(entered, State)
+            merged: State | None = None
+            for out in self.function(target, entered, False):
+                fault = operation.leave_callback(out, self.env)
+                if fault is not None:
+                    self.report(operation.pc, fault, out)
+                    return []
+                if not out.held.same(before.held):
+                    self.report(
+                        operation.pc,
+                        Fault(
+                            "callback",
+                            "the callback returns with something taken or given back that its "
+                            "caller does not know of",
+                        ),
+                        out,
+                    )
+                    return []
+                i: i64 = 1
+                while i < 6:
+                    out.regs[i] = before.regs[i]
+                    i = i + 1
+                merged = out if merged is None else self.joined(merged, out, ALL, ALL, False)
+            if merged is None:
+                break
+            if self.covered(merged, before, ALL, ALL):
+                break
+            if not operation.repeats:
+                before = self.joined(before, merged, ALL, ALL, False)
+                break
+            if rounds > MAX_ROUNDS:
+                self.report(
+                    operation.pc,
+                    Fault("gave-up", "no invariant was found for the turns of this callback"),
+                    st,
+                )
+                return []
+            before = self.joined(before, merged, ALL, ALL, rounds >= WIDEN_FROM)
+        after = self.perform(before, [operation], 1)
+        return [] if after is None else [after]
+
+    # Loops.
+
+    def _loop(self, act: Activation, head: Block) -> None:
+        act.loops = act.loops + 1
+        self.work.loops = self.work.loops + 1
+        self._run_loop(act, head)
+        act.loops = act.loops - 1
+        if act.loops == 0:
+            act.trail.clear()
+
+    def _take(self, act: Activation, head: Block) -> list[State]:
+        pending = head.pending
+        head.pending = []
+        if head.index in act.waiting:
+            del act.waiting[head.index]
+        return pending
+
+    def _run_loop(self, act: Activation, head: Block) -> None:
+        incoming = self._take(act, head)
+        end = head.end + 1
+        turns: i64 = 0
+        while len(incoming) > 0 and turns < DECIDED_TURNS:
+            mark: i64 = len(act.trail)
+            self._turn(act, head, self._joined(head, incoming))
+            incoming = self._take(act, head)
+            turns = turns + 1
+            if _left(act, end, mark):
+                break
+        if len(incoming) == 0:
+            self._bound(act, head, turns)
+            return
+        saved = self._snapshot(act, end)
+        found = self.found
+        self.found = found.copy()
+        if self._same_held(incoming):
+            if self._invariant(act, head, incoming, saved, end):
+                if len(self.found) == len(found):
+                    return
+        self.found = found.copy()
+        self._restore(act, end, saved)
+        while len(incoming) > 0:
+            if turns >= MAX_TURNS:
+                self.report(
+                    act.code.base + head.first,
+                    Fault(
+                        "loop-bound",
+                        f"the loop did not end within {MAX_TURNS} turns, and nothing shows that "
+                        "it ever ends",
+                    ),
+                    incoming[0],
+                )
+                return
+            self._turn(act, head, self._joined(head, incoming))
+            incoming = self._take(act, head)
+            turns = turns + 1
+            if len(self.found) > len(found):
+                return
+        self._bound(act, head, turns)
+
+    def _bound(self, act: Activation, head: Block, turns: i64) -> None:
+        pc = act.code.base + head.first
+        known = self.work.loop_bounds.get(pc)
+        if known is None or known < turns:
+            self.work.loop_bounds[pc] = turns
+
+    def _same_held(self, states: list[State]) -> bool:
+        for st in states:
+            if not st.held.same(states[0].held):
+                return False
+        return True
+
+    def _joined(self, head: Block, states: list[State]) -> list[State]:
+        """The states of one turn: as few as what they hold permits."""
+        out: list[State] = []
+        for st in states:
+            i: i64 = 0
+            while i < len(out):
+                if out[i].held.same(st.held):
+                    out[i] = self.joined(out[i], st, head.live, head.live_cells, False)
+                    break
+                i = i + 1
+            if i == len(out):
+                out.append(st)
+        return out
+
+    def _turn(self, act: Activation, head: Block, states: list[State]) -> None:
+        for st in states:
+            self._block(act, head, st)
+        self._range(act, head.index + 1, head.end + 1)
+
+    def _snapshot(self, act: Activation, end: i64) -> dict[i64, list[State]]:
+        """What is pending behind the loop."""
+        saved: dict[i64, list[State]] = {}
+        for index in act.waiting:
+            if index >= end:
+                saved[index] = act.graph.blocks[index].pending.copy()
+        return saved
+
+    def _restore(self, act: Activation, end: i64, saved: dict[i64, list[State]]) -> None:
+        blocks = act.graph.blocks
+        for index in list(act.waiting):
+            if index >= end and index not in saved:
+                blocks[index].pending = []
+                del act.waiting[index]
+        for index, pending in saved.items():
+            blocks[index].pending = pending.copy()
+            act.waiting[index] = True
+
+    def _invariant(
+        self,
+        act: Activation,
+        head: Block,
+        incoming: list[State],
+        saved: dict[i64, list[State]],
+        end: i64,
+    ) -> bool:
+        """Seek a state that every turn leads back into; say whether it shows that the loop ends."""
+        invariant = incoming[0].copy()
+        i: i64 = 1
+        while i < len(incoming):
+            invariant = self.joined(invariant, incoming[i], head.live, head.live_cells, False)
+            i = i + 1
+        # So that the invariant's values are its own: a loop's turns need unknowns to count by.
+        rounds: i64 = 0
+        while rounds < MAX_ROUNDS:
+            rounds = rounds + 1
+            self._restore(act, end, saved)
+            found = len(self.found)
+            self._turn(act, head, [invariant.copy()])
+            back = self._take(act, head)
+            if len(back) == 0:
+                return True
+            if not self._same_held(back) or not back[0].held.same(invariant.held):
+                return False
+            if len(self.found) > found and rounds > WIDEN_FROM + 2:
+                return False
+            turn = self._joined(head, [st.copy() for st in back])[0]
+            if self.covered(turn, invariant, head.live, head.live_cells):
+                return self._ends(act, head, invariant, back)
+            invariant = self.joined(
+                invariant, turn, head.live, head.live_cells, rounds >= WIDEN_FROM
+            )
+        return False
+
+    def _ends(self, act: Activation, head: Block, invariant: State, back: list[State]) -> bool:
+        """Whether some place moves one way in every turn, towards a bound."""
+        if _is_bounded(act.graph, head):
+            return True
+        best: i64 = -1
+        count: i64 = len(invariant.regs) + len(invariant.stack)
+        i: i64 = 0
+        while i < count:
+            turns = self._turns_by(invariant, back, i)
+            if turns >= 0 and (best < 0 or turns < best):
+                best = turns
+            i = i + 1
+        if best < 0:
+            return False
+        self._bound(act, head, best)
+        return True
+
+    def _turns_by(self, invariant: State, back: list[State], place: i64) -> i64:
+        """The most turns that this place permits; -1 if it bounds none."""
+        start = _value_at(invariant, place)
+        unknown = start.unknown
+        if unknown is None:
+            return -1
+        least_up: i64 = MAX_STEP
+        least_down: i64 = MAX_STEP
+        low = numbers.MAX
+        high = numbers.MIN
+        for st in back:
+            value = _value_at(st, place)
+            if value.unknown is not unknown or value.kind != start.kind:
+                return -1
+            step = value.offset - start.offset
+            if not -MAX_STEP < step < MAX_STEP:
+                return -1
+            if step < least_up:
+                least_up = step
+            if -step < least_down:
+                least_down = -step
+            known = st.known(unknown)
+            if known.low < low:
+                low = known.low
+            if known.high > high:
+                high = known.high
+        known = invariant.known(unknown)
+        if known.low > low:
+            low = known.low
+        if known.high < high:
+            high = known.high
+        if least_up > 0 and high < FAR and known.low > -FAR:
+            return (high - known.low) // least_up + 1
+        if least_down > 0 and low > -FAR and known.high < FAR:
+            return (known.high - low) // least_down + 1
+        return -1
+
+
+def _left(act: Activation, end: i64, mark: i64) -> bool:
+    """Whether a state left the loop since the trail had that length."""
+    while mark < len(act.trail):
+        if act.trail[mark] >= end:
+            return True
+        mark = mark + 1
+    return False
+
+
+def _is_bounded(graph: Graph, head: Block) -> bool:
+    """Whether every way round the loop comes by an operation that bounds it."""
+    bounding: dict[i64, bool] = {}
+    i = head.index
+    while i <= head.end:
+        for operation in graph.blocks[i].operations:
+            if operation.bounds_loop:
+                bounding[i] = True
+        i = i + 1
+    if len(bounding) == 0 or head.index in bounding:
+        return len(bounding) > 0
+    seen: dict[i64, bool] = {}
+    work: list[i64] = [head.index]
+    while len(work) > 0:
+        for index in graph.blocks[work.pop()].successors:
+            if index == head.index:
+                return False
+            if head.index < index <= head.end and index not in bounding and index not in seen:
+                seen[index] = True
+                work.append(index)
+    return True
+
+
+MAX_STEP: Final = 1 << 40
+FAR: Final = 1 << 61
+
+
+def _value_at(st: State, place: i64) -> Value:
+    if place < len(st.regs):
+        return st.regs[place]
+    cell = st.stack[place - len(st.regs)]
+    return cell if isinstance(cell, Value) else NOTHING
+
+
+__all__ = ["Fixpoint", "Found", "GaveUp"]

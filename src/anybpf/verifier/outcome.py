@@ -1,0 +1,73 @@
+"""What a verification leaves behind: findings in order, and the facts that were proved."""
+
+from __future__ import annotations
+
+from anybpf.verifier import facts
+from anybpf.verifier.calls import FunctionCall
+from anybpf.verifier.engine import Found
+from anybpf.verifier.findings import Finding
+from anybpf.verifier.operations import Access, Branch, Load, Operation
+from anybpf.verifier.program import Code
+from anybpf.verifier.values import KIND_NAMES, MAP_VALUE
+from anybpf.verifier.verification import Verification
+
+
+def fill(result: Verification, code: Code, found: list[Found]) -> None:
+    """Put findings and facts into the result."""
+    result.findings = sorted([_finding(result, one) for one in found], key=_place)
+    kept = result.facts
+    kept.maps = [spec.name for spec in result.maps]
+    kept.loops = dict(result.stats.loop_bounds)
+    for function in code.functions:
+        for block in function.graph.blocks:
+            for operation in block.operations:
+                _note(kept, operation)
+
+
+def _place(finding: Finding) -> tuple[bool, int]:
+    return (finding.kind == "gave-up", finding.instruction)
+
+
+def _finding(result: Verification, found: Found) -> Finding:
+    fault = found.fault
+    pc = int(found.pc)
+    finding = Finding(fault.kind, pc, fault.message)
+    finding.register = int(fault.register)
+    finding.required = fault.required
+    finding.known = fault.known
+    finding.path = [int(step) for step in found.path]
+    if pc < len(result.slots):
+        finding.slot = result.slots[pc]
+        finding.function = result.function_of[pc]
+        finding.source = result.source_line(pc)
+    return finding
+
+
+def _note(kept: facts.Facts, operation: Operation) -> None:
+    pc = int(operation.pc)
+    if isinstance(operation, Access):
+        if operation.seen_kinds == 0:
+            return
+        kept.reached.add(pc)
+        kinds = [name for bit, name in enumerate(KIND_NAMES) if (operation.seen_kinds >> bit) & 1]
+        kind = kinds[0] if len(kinds) == 1 else facts.MIXED_KIND
+        index = int(operation.seen_index) if kind == KIND_NAMES[MAP_VALUE] else -1
+        kept.add_access(
+            pc,
+            kind,
+            index if index >= 0 else -1,
+            int(operation.seen_low),
+            int(operation.seen_high),
+            not isinstance(operation, Load),
+            False,
+        )
+    elif isinstance(operation, Branch):
+        if operation.falls or operation.jumps:
+            kept.reached.add(pc)
+            if not operation.jumps:
+                kept.branches[pc] = facts.FALLTHROUGH
+            elif not operation.falls:
+                kept.branches[pc] = facts.TAKEN
+    elif isinstance(operation, FunctionCall) and operation.runs > 0:
+        kept.reached.add(pc)
+        kept.add_call(pc, operation.rule.name)
