@@ -136,7 +136,7 @@ def build(instructions: list[Instruction], breaks: set[int]) -> Graph:
         return graph
     reached = _count_edges(found)
     if reached < 0:
-        _order_loops(graph, found)
+        _order_search(graph, found)
     elif reached == len(found):
         graph.blocks = found
     else:
@@ -398,8 +398,6 @@ def _heads(search: _Search, count: i64) -> list[i64]:
     A. Venet, A. Thakur, Deterministic parallel fixpoint computation, 2020).
     """
     heads: list[i64] = [-1] * count
-    if not search.back:
-        return heads
     parents = search.parents
     collapsed: list[i64] = []
     i: i64 = 0
@@ -451,12 +449,56 @@ def _enter(body: list[i64], inside: list[i64], member: i64, head: i64) -> None:
         body.append(member)
 
 
+def _order_acyclic(found: list[Block]) -> list[i64]:
+    """The reached blocks, each before those that lead to it; nothing if there are loops."""
+    count: i64 = len(found)
+    finished: list[i64] = []
+    # Edges still to be followed, the last first; -1: not seen yet, -2: left.
+    edges: list[i64] = [-1] * count
+    way: list[Block] = [found[0]]
+    edges[0] = len(found[0].successors)
+    while way:
+        block = way[len(way) - 1]
+        k: i64 = edges[block.index] - 1
+        if k >= 0:
+            edges[block.index] = k
+            after = found[block.successors[k]]
+            rest: i64 = edges[after.index]
+            if rest == -1:
+                edges[after.index] = len(after.successors)
+                way.append(after)
+            elif rest != -2:
+                finished.clear()
+                return finished
+        else:
+            edges[block.index] = -2
+            finished.append(block.index)
+            way.pop()
+    return finished
+
+
+def _order_search(graph: Graph, found: list[Block]) -> None:
+    """Put the reached blocks in weak topological order, where edges lead back in address order."""
+    finished = _order_acyclic(found)
+    if finished:
+        numbers: list[i64] = [-1] * len(found)
+        number: i64 = 0
+        k: i64 = len(finished) - 1
+        while k >= 0:
+            numbers[finished[k]] = number
+            number = number + 1
+            k = k - 1
+        _arrange(graph, found, numbers, number)
+    else:
+        _order_loops(graph, found)
+
+
 def _order_loops(graph: Graph, found: list[Block]) -> None:
-    """Put the reached blocks in weak topological order, where edges lead back."""
+    """Put the reached blocks in weak topological order, where there are loops."""
     count: i64 = len(found)
     search = _search(found)
     heads = _heads(search, count)
-    graph.has_loops = len(search.back) > 0
+    graph.has_loops = True
     finished = search.finished
     # How many blocks each loop has; a block is left after all that it heads.
     sizes: list[i64] = [1] * count
@@ -491,7 +533,12 @@ def _order_loops(graph: Graph, found: list[Block]) -> None:
         block.loop_depth = depth
         k = k - 1
 
-    ordered: list[Block] = [found[0]] * len(finished)
+    _arrange(graph, found, numbers, top)
+
+
+def _arrange(graph: Graph, found: list[Block], numbers: list[i64], count: i64) -> None:
+    """Move blocks to the places in the order that they were given, and count the edges anew."""
+    ordered: list[Block] = [found[0]] * count
     dropping = False
     for block in found:
         block.predecessors = 0
