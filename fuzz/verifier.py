@@ -2,8 +2,9 @@
 
 `python fuzz/verifier.py --programs 100000 [--seconds 600] [--seed 1] [--jobs 2]` generates
 programs, verifies them, and runs each accepted one on several inputs in a checked machine. A step
-that was not foreseen is printed as a small program; the status is then 1. `--mutations` shows that planted
-bugs are found; `--kernel` asks the Linux kernel about the same programs; `--one NUMBER` shows one.
+that was not foreseen is printed as a small program; the status is then 1. `--mutations` shows that
+planted bugs are found; `--kernel` asks the Linux kernel about the same programs; `--one NUMBER`
+shows one.
 `python fuzz/soundness/build.py` beforehand makes it ten times as fast.
 """
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from anybpf.errors import AnyBPFError
 from anybpf.isa.instruction import Instruction
 from anybpf.platforms import get
 from anybpf.verifier import Budget, Verification, verify_instructions
@@ -24,6 +25,7 @@ from fuzz.soundness.scene import Scene
 # A run that takes longer is only followed to see that it ends.
 COMPARED: Final = 2500
 LONGEST: Final = 300_000
+GOTOS: Final = (0x05, 0x06)
 # Kinds of memory as facts name them.
 FACT_NAMES: Final[list[str]] = [
     "", "", "ctx", "stack", "map_value", "packet", "packet_end", "packet_meta", "map", "memory",
@@ -117,7 +119,7 @@ class Campaign:
             code,
             program.type,
             self.maps if original is None else original.maps,
-            "linux",
+            platform=self.platform,
             attach_type="" if original is None else original.attach_type,
             budget=Budget(STEPS),
             record=record,
@@ -132,7 +134,11 @@ class Campaign:
         scene = self.scene(program)
         if not scene.usable:
             return None
-        verification = self.verify(program, program.code, True)
+        try:
+            verification = self.verify(program, program.code, True)
+        except AnyBPFError as error:
+            tally.count(f"not verified: {type(error).__name__}")
+            return None
         if verification.gave_up:
             tally.gave_up += 1
             return None
@@ -141,24 +147,26 @@ class Campaign:
             return None
         tally.accepted += 1
         tally.count(f"accepted: {program.family}")
-        return self.follow(program, program.code, verification, self.runs)
+        return self.follow(program, verification, self.runs)
 
     def again(self, program: Program, code: list[Instruction], runs: i64) -> Violation | None:
         """The same with other code in the program's place, not counted."""
-        verification = self.verify(program, code, True)
+        try:
+            verification = self.verify(program, code, True)
+        except AnyBPFError:
+            return None
         if not verification.ok:
             return None
         kept = self.tally
         self.tally = Tally()
-        found = self.follow(program, code, verification, runs)
+        found = self.follow(program, verification, runs)
         self.tally = kept
         return found
 
-    def follow(
-        self, program: Program, code: list[Instruction], verification: Verification, runs: i64
-    ) -> Violation | None:
+    def follow(self, program: Program, verification: Verification, runs: i64) -> Violation | None:
         """Run an accepted program on several inputs; what was not foreseen, if anything."""
-        machine = Machine(self.scene(program), Code(code))
+        # The verifier lays functions out in its own order.
+        machine = Machine(self.scene(program), Code(verification.instructions))
         comparer = Comparer(machine)
         tally = self.tally
         run: i64 = 0
@@ -191,6 +199,9 @@ class Campaign:
                 return f"execution leaves the code at {pc}"
             foreseen = states.get(pc)
             if foreseen is None or len(foreseen) == 0:
+                if code.opcode[pc] in GOTOS:
+                    machine.step()  # does nothing that could be foreseen
+                    continue
                 return f"instruction {pc} is executed, was not foreseen"
             # The state that fitted last time, or the one after it, probably fits.
             count: i64 = len(foreseen)

@@ -109,10 +109,12 @@ class Comparer:
         while i < 11:
             value = regs[i]
             if value.kind != UNINIT:
-                if not machine.defined[i]:
+                if not machine.defined[i] and not self._may_be_unset(st, value, 0):
                     self.reason = f"r{i} was not written, is foreseen as {show(st, value)}"
                     return False
-                if not self._value(st, value, machine.words[i], machine.owners[i]):
+                if machine.defined[i] and not self._value(
+                    st, value, machine.words[i], machine.owners[i]
+                ):
                     self._complain(st, f"r{i}", value, machine.words[i], machine.owners[i])
                     return False
             i = i + 1
@@ -126,10 +128,12 @@ class Comparer:
                 value = regs[at + i]
                 if value.kind != UNINIT:
                     name = f"r{6 + i} of a caller"
-                    if not kept.defined[i]:
+                    if not kept.defined[i] and not self._may_be_unset(st, value, 0):
                         self.reason = f"{name} was not written, is foreseen as {show(st, value)}"
                         return False
-                    if not self._value(st, value, kept.words[i], kept.owners[i]):
+                    if kept.defined[i] and not self._value(
+                        st, value, kept.words[i], kept.owners[i]
+                    ):
                         self._complain(st, name, value, kept.words[i], kept.owners[i])
                         return False
                 i = i + 1
@@ -287,6 +291,16 @@ class Comparer:
             return self._mixed(st, chosen, word, owner, depth + 1)
         return self._value(st, chosen, word, owner)
 
+    def _may_be_unset(self, st: State, value: Value, depth: i64) -> bool:
+        """Whether one alternative of the value is that nothing was written."""
+        if value.kind == UNINIT or depth > DEEP:
+            return True
+        if not isinstance(value, Choice) or value.merge is None:
+            return False
+        side = st.sides.get(value.merge)
+        left = side is not False and self._may_be_unset(st, value.left, depth + 1)
+        return left or (side is not True and self._may_be_unset(st, value.right, depth + 1))
+
     def _may(self, st: State, value: Value, word: int, owner: Block | None, depth: i64) -> bool:
         """Whether the word may be that value, without saying which unknown is what."""
         kind: i64 = value.kind
@@ -389,10 +403,22 @@ class Comparer:
         for start, size in st.meta_reach.items():
             if not self._reaches(start, size, packet.start, "data_meta"):
                 return False
-        held = len(st.held.references)
+        return self._held(st)
+
+    def _held(self, st: State) -> bool:
+        """What must be given back; of what may be null, nothing."""
+        most = len(st.held.references)
+        least = most
+        for region in st.held.references:
+            if region.nullable and st.nonnull.get(region) is not True:
+                least -= 1
+            owner = self.owners.get(region)
+            if owner is not None and owner not in self.machine.owed:
+                self.reason = "something that was given back is said to be held"
+                return False
         owed = len(self.machine.owed)
-        if held != owed:
-            self.reason = f"{owed} references to give back, {held} are foreseen"
+        if not least <= owed <= most:
+            self.reason = f"{owed} references to give back, {least} to {most} are foreseen"
             return False
         return True
 

@@ -248,9 +248,10 @@ class Grammar:
         else:
             w.set(0, chance.below(4))
         w.exit()
-        w.place(self.out)
-        w.set(0, chance.below(2))
-        w.exit()
+        if w.is_used(self.out):
+            w.place(self.out)
+            w.set(0, chance.below(2))
+            w.exit()
 
     def function(self, wanted: Function) -> None:
         w = self.w
@@ -1286,12 +1287,13 @@ class Grammar:
             self.m.kind[0] = NONE
         self.m.kind[home] = NONE
         self.forget_pointers()
-        w.goto(nothing)
-        w.place(self.out)
-        w.move(1, home)
-        w.set(2, 0)
-        w.call(DISCARD)
-        w.goto(outer)
+        if w.is_used(self.out):
+            w.goto(nothing)
+            w.place(self.out)
+            w.move(1, home)
+            w.set(2, 0)
+            w.call(DISCARD)
+            w.goto(outer)
         self.out = outer
         w.place(nothing)
         self.m.meet(before)

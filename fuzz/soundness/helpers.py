@@ -22,6 +22,7 @@ from fuzz.soundness.blocks import (
     STACK,
     WORD,
     Block,
+    signed,
 )
 from fuzz.soundness.parts import Callback, Table
 from fuzz.soundness.scene import (
@@ -177,8 +178,8 @@ def finish(
     chance = machine.chance
     name = row.name
     for block, offset, size in writes:
-        if not chance.one_in(8):
-            machine.scribble(block, offset, size)
+        # Helpers fill what they are given even where they fail, be it with zeros.
+        machine.scribble(block, offset, size)
     if name == "bpf_loop" or name == "bpf_for_each_map_elem":
         call_back(machine, name, table)
         return
@@ -280,10 +281,6 @@ def look_up(machine: Machine, row: Row, table: Table | None, key: bytes) -> None
 
 def integer(machine: Machine, row: Row, longest: int) -> int:
     chance = machine.chance
-    if row.name == "bpf_get_prandom_u32":
-        return chance.word() & 0xFFFFFFFF
-    if row.name == "bpf_get_smp_processor_id":
-        return int(chance.below(8))
     kind: i64 = chance.below(6)
     if row.length:
         if kind == 0:
@@ -293,13 +290,18 @@ def integer(machine: Machine, row: Row, longest: int) -> int:
         if kind == 2:
             return longest
         return chance.word() % (longest + 1)
+    word = chance.word()
     if kind == 0:
-        return 0
-    if kind == 1:
-        return (-1 - int(chance.below(4095))) & WORD
-    if kind == 2 and machine.constants:
-        return machine.constant()
-    return chance.word()
+        word = 0
+    elif kind == 1:
+        word = (-1 - int(chance.below(4095))) & WORD
+    elif kind == 2 and machine.constants:
+        word = machine.constant()
+    elif kind == 3 and row.high < 0x7FFFFFFFFFFFFFFF:
+        word = (row.high if chance.one_in(2) else row.low) & WORD
+    if row.low <= signed(word) <= row.high:
+        return word
+    return (row.low + word % (row.high - row.low + 1)) & WORD
 
 
 def call_back(machine: Machine, name: str, table: Table | None) -> None:

@@ -90,8 +90,10 @@ class Row:
     __slots__ = (
         "acquires",
         "args",
+        "high",
         "invalidates",
         "length",
+        "low",
         "name",
         "nullable",
         "packet",
@@ -107,6 +109,9 @@ class Row:
         self.packet: bool = "packet" in helper.flags
         self.invalidates: bool = "invalidates_packet" in helper.flags
         self.length: bool = "returns_length" in helper.flags
+        # What a result that is a number lies between, signed.
+        self.low: int = helper.returns.low
+        self.high: int = helper.returns.high
         self.args: list[Argument] = []
         self.unsupported: bool = False
         for arg in helper.args:

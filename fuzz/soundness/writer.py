@@ -51,6 +51,9 @@ class Writer:
         self.labels.append(-1)
         return len(self.labels) - 1
 
+    def is_used(self, label: int) -> bool:
+        return label in [other for _, other in self.jumps]
+
     def place(self, label: int) -> None:
         self.labels[label] = len(self.code)
 
