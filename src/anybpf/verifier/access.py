@@ -395,9 +395,11 @@ def _constant(contents: bytes, start: i64, size: i64, signed: bool, big_endian: 
 def check_memory(
     st: State, env: Environment, pointer: Value, offset: i64, size: i64, write: bool
 ) -> Fault | None:
-    """Whether the bytes lie inside a block of known size."""
+    """Whether the bytes lie inside a block of known size. Faults in an arena yield zero."""
     region = pointer.region
     assert region is not None
+    if region.flags & ARENA:
+        return None
     if region.nullable and not st.is_nonnull(region):
         return faults.may_be_null(env, pointer)
     low = pointer.offset + offset

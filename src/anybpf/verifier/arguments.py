@@ -710,7 +710,7 @@ def _is_pointer(cell: Cell) -> bool:
     if isinstance(cell, Value):
         return cell.kind != NUMBER and cell.kind != UNINIT
     if isinstance(cell, Bytes):
-        return any([part.value.kind != NUMBER for part in cell.parts])
+        return any(part.value.kind != NUMBER for part in cell.parts)
     if isinstance(cell, CellChoice):
         return _is_pointer(cell.left) or _is_pointer(cell.right)
     return False

@@ -14,7 +14,9 @@ from anybpf.platforms import kinds
 from anybpf.platforms.model import Arg, Helper
 from anybpf.verifier import arguments as a
 from anybpf.verifier import faults
+from anybpf.verifier.arguments import ContextArgument
 from anybpf.verifier.deduction import invalidate, settle_value
+from anybpf.verifier.effects import effects_of
 from anybpf.verifier.environment import Environment, Fault
 from anybpf.verifier.liveness import CallUse
 from anybpf.verifier.memory import overwrite
@@ -22,6 +24,14 @@ from anybpf.verifier.operations import Operation
 from anybpf.verifier.results import result_rule
 from anybpf.verifier.rulebook import rulebook
 from anybpf.verifier.rules import NO_STACK, ArgumentRule, Call, FunctionRule
+from anybpf.verifier.special import DynptrArgument, StoredPointer, special_argument
+from anybpf.verifier.stackobjects import (
+    PACKET_DYNPTR,
+    end_object,
+    forget_packet,
+    lend,
+    place_object,
+)
 from anybpf.verifier.state import State
 from anybpf.verifier.values import MIXED, NOTHING, UNINIT
 
@@ -77,6 +87,10 @@ class FunctionCall(Operation):
             fault = argument.check(st, env, rule, call, value)
             if fault is not None:
                 return fault
+        for effect in rule.effects:
+            fault = effect.check(st, env, rule, call)
+            if fault is not None:
+                return fault
         return None
 
     def run(self, st: State, env: Environment) -> Fault | None:
@@ -101,11 +115,20 @@ class FunctionCall(Operation):
         if call.released is not None:
             st.release(call.released)
             invalidate(st, call.released)
+        if call.gone is not None:
+            end_object(st, call.gone.identity)
+        if call.lent is not None:
+            lend(st, call.lent)
         if call.writes is not None:
             for write in call.writes:
                 overwrite(st, write.frame, write.low, write.high, write.surely)
+        if call.new_objects is not None:
+            for made in call.new_objects:
+                place_object(st, made, call)
         if rule.invalidates:
-            st.forget_packet()
+            forget_packet(st)
+        for effect in rule.effects:
+            effect.apply(st, env, rule, call)
         result = rule.result.make(st, env, rule, call)
         if isinstance(result, Fault):
             return result
@@ -297,10 +320,18 @@ def helper_rule(env: Environment, helper: Helper) -> FunctionRule:
 def fill(env: Environment, rule: FunctionRule, args: tuple[Arg, ...]) -> None:
     """The argument and result rules of a row."""
     register: i64 = 1
+    of_packet = False
     for arg in args:
         if arg.kind != kinds.IGNORED:
-            rule.arguments.append(argument_rule(register, arg, args))
+            made = argument_rule(register, arg, args)
+            if isinstance(made, ContextArgument):
+                of_packet = True
+            if isinstance(made, DynptrArgument) and made.new and of_packet:
+                made.detail = PACKET_DYNPTR
+                made.read_only = not rulebook(env).packet_writes
+            rule.arguments.append(made)
         register = register + 1
+    rule.effects = effects_of(rule.flags)
     rule.result = result_rule(rule.returns)
 
 
@@ -333,10 +364,10 @@ def argument_rule(register: i64, arg: Arg, args: tuple[Arg, ...]) -> ArgumentRul
         return a.FunctionArgument(register, arg.name, arg.nullable, arg.releases, arg.type)
     if kind in a.SOCKETS:
         return a.SocketArgument(register, arg)
+    if kind == kinds.BTF_POINTER and not arg.type:
+        return StoredPointer(register, arg.name, arg.nullable, arg.releases, arg.type)
     if kind == kinds.BTF_POINTER:
         return a.StructureArgument(register, arg)
     if kind == kinds.RINGBUF_MEMORY:
         return a.RecordArgument(register, arg.name, arg.nullable, arg.releases, arg.type)
-    from anybpf.verifier.special import special_argument
-
     return special_argument(register, arg)

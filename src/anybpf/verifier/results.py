@@ -9,6 +9,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from anybpf.btf.types import Struct
 from anybpf.platforms import kinds
 from anybpf.platforms.model import Return
 from anybpf.verifier import faults, numbers
@@ -23,9 +24,12 @@ from anybpf.verifier.values import (
     MAP,
     MAP_VALUE,
     MEMORY,
+    NON_OWNING,
     NOTHING,
     NUMBER,
     OBJECT,
+    OWNED,
+    PER_CPU,
     PLAIN,
     RCU,
     READ_ONLY,
@@ -163,10 +167,8 @@ class Block(ResultRule):
 
     def make(self, st: State, env: Environment, rule: FunctionRule, call: Call) -> Value | Fault:
         size = self.size
-        if size == 0:
-            size = call.constant
-            if call.length != numbers.MAX and size == 0:
-                size = call.length
+        if self.size_arg >= 0:
+            size = st.range_of(st.regs[self.size_arg + 1]).high
         region = Region(MEMORY, size, self.nullable, -1)
         if self.access == "r":
             region.flags = READ_ONLY
@@ -209,6 +211,114 @@ class PerCpu(ResultRule):
         return Value(region.kind, 0, None, region)
 
 
+class Allocated(ResultRule):
+    """An object of the program's own type, which the program owns."""
+
+    __slots__ = ("flags",)
+
+    def __init__(self, returns: Return) -> None:
+        super().__init__(returns.nullable)
+        self.flags: i64 = OWNED | ACQUIRED
+        if returns.type == "percpu":
+            self.flags = OWNED | ACQUIRED | PER_CPU
+
+    def make(self, st: State, env: Environment, rule: FunctionRule, call: Call) -> Value | Fault:
+        struct = own_structure(env, call.constant)
+        if struct is None:
+            return Fault(
+                faults.KFUNC,
+                f"{rule.name} is asked for type {call.constant}, which is no structure of the "
+                "program's BTF",
+                1,
+            )
+        region = Region(OBJECT, struct.size, self.nullable, -1)
+        region.type = STRUCT + struct.name
+        region.flags = self.flags
+        st.acquire(region)
+        return Value(OBJECT, 0, None, region)
+
+
+class Node(ResultRule):
+    """A node of a list or tree: the object around it, owned or borrowed."""
+
+    __slots__ = ("acquires",)
+
+    def __init__(self, returns: Return) -> None:
+        super().__init__(returns.nullable)
+        self.acquires: bool = returns.acquires
+
+    def make(self, st: State, env: Environment, rule: FunctionRule, call: Call) -> Value | Fault:
+        field = call.field
+        struct = None if field is None else own_structure(env, field.type_id)
+        if field is None or struct is None:
+            return Fault(
+                faults.KFUNC,
+                f"{rule.name}: what the list or tree contains is not declared (__contains)",
+                1,
+            )
+        region = Region(OBJECT, struct.size, self.nullable, -1)
+        region.type = STRUCT + struct.name
+        region.flags = OWNED | NON_OWNING
+        if self.acquires:
+            region.flags = OWNED | ACQUIRED
+            st.acquire(region)
+        return Value(OBJECT, field.node_offset, None, region)
+
+
+class Same(ResultRule):
+    """One more reference to the argument's object."""
+
+    def make(self, st: State, env: Environment, rule: FunctionRule, call: Call) -> Value | Fault:
+        source = call.object.region
+        if source is None:
+            return unknown_number(numbers.TOP)
+        region = Region(OBJECT, source.size, self.nullable, -1)
+        region.type = source.type
+        region.flags = (source.flags & ~NON_OWNING) | ACQUIRED
+        st.acquire(region)
+        return Value(OBJECT, 0, None, region)
+
+
+class Cast(ResultRule):
+    """Any address, to be read with care as the kernel's type of that id."""
+
+    def make(self, st: State, env: Environment, rule: FunctionRule, call: Call) -> Value | Fault:
+        region = Region(OBJECT, 0, False, -1)
+        region.flags = UNTRUSTED | READ_ONLY
+        kernel = env.kernel_btf
+        if kernel is not None and 0 < call.constant < len(kernel):
+            region.type = STRUCT + kernel.type(int(call.constant)).name
+        return Value(OBJECT, 0, None, region)
+
+
+class KernelContext(ResultRule):
+    """The kernel's structure behind the context."""
+
+    def make(self, st: State, env: Environment, rule: FunctionRule, call: Call) -> Value | Fault:
+        context = env.program_type.context
+        name = "" if context is None else env.platform.projections.get(context.name, "")
+        region = Region(OBJECT, 0, False, -1)
+        region.type = STRUCT + name
+        region.flags = TRUSTED
+        return Value(OBJECT, 0, None, region)
+
+
+class Arena(ResultRule):
+    """Pages of the arena, as user space sees them: a number until it is cast."""
+
+    def make(self, st: State, env: Environment, rule: FunctionRule, call: Call) -> Value | Fault:
+        return unknown_number(numbers.TOP)
+
+
+def own_structure(env: Environment, type_id: i64) -> Struct | None:
+    """The structure of the program's own types with that id."""
+    btf = env.btf
+    if btf is None or not 0 < type_id < len(btf):
+        return None
+    found = btf.type(int(type_id))
+    return found if isinstance(found, Struct) else None
+
+
 class Unknown64(ResultRule):
     """Something of which nothing can be used."""
 
@@ -235,4 +345,16 @@ def result_rule(returns: Return) -> ResultRule:
         return KernelPointer(returns.nullable)
     if kind == kinds.MEMORY_OR_BTF:
         return PerCpu(returns.nullable)
+    if kind == kinds.ALLOCATED:
+        return Allocated(returns)
+    if kind in (kinds.LIST_NODE, kinds.RB_NODE):
+        return Node(returns)
+    if kind == kinds.SAME:
+        return Same(returns.nullable)
+    if kind == kinds.CAST:
+        return Cast(False)
+    if kind == kinds.KERNEL_CONTEXT:
+        return KernelContext(False)
+    if kind == kinds.ARENA:
+        return Arena(False)
     return Unknown64(False)

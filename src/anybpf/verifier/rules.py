@@ -32,19 +32,35 @@ class Write:
         self.surely: bool = surely
 
 
+class NewObject:
+    """An object that a call makes on the stack: its cells are of ``type``."""
+
+    __slots__ = ("acquires", "cells", "detail", "frame", "low", "read_only", "type")
+
+    def __init__(self, frame: i64, low: i64, cells: i64, type_name: str, detail: str) -> None:
+        self.frame: i64 = frame
+        self.low: i64 = low
+        self.cells: i64 = cells
+        self.type: str = type_name
+        self.detail: str = detail
+        self.acquires: bool = False
+        self.read_only: bool = False
+
+
 class Call:
     """What the arguments of one call turned out to be; used again for each run."""
 
     __slots__ = (
         "constant",
         "dynptr",
-        "dynptr_at",
         "field",
         "function",
+        "gone",
         "key",
         "length",
+        "lent",
         "map",
-        "new_object",
+        "new_objects",
         "object",
         "place",
         "region",
@@ -68,10 +84,18 @@ class Call:
         self.field: SpecialField | None = None
         self.place: i64 = 0  # of the field, from the region's origin
         self.released = None
+        self.lent: Region | None = None  # an object whose ownership goes to a list or tree
         self.dynptr: ObjectCell | None = None
-        self.dynptr_at: i64 = 0
-        self.new_object: i64 = -1  # stack cell where a dynptr or iterator is to be made
+        self.gone: ObjectCell | None = None  # a stack object that ends
+        self.new_objects: list[NewObject] | None = None
         self.writes: list[Write] | None = None
+
+    def make(self, made: NewObject) -> None:
+        objects = self.new_objects
+        if objects is None:
+            objects = []
+            self.new_objects = objects
+        objects.append(made)
 
     def write(self, frame: i64, low: i64, high: i64, surely: bool) -> None:
         writes = self.writes
@@ -105,6 +129,16 @@ class ArgumentRule:
         return NO_STACK
 
 
+class Effect:
+    """What a call asks of and does to what is held, beside its arguments."""
+
+    def check(self, st: State, env: Environment, rule: FunctionRule, call: Call) -> Fault | None:
+        return None
+
+    def apply(self, st: State, env: Environment, rule: FunctionRule, call: Call) -> None:
+        return None
+
+
 class ResultRule:
     """What comes back in r0."""
 
@@ -123,6 +157,7 @@ class FunctionRule:
     __slots__ = (
         "accepted",
         "arguments",
+        "effects",
         "flags",
         "in_lock",
         "invalidates",
@@ -142,6 +177,7 @@ class FunctionRule:
         self.name: str = name
         self.number: i64 = number
         self.arguments: list[ArgumentRule] = []
+        self.effects: list[Effect] = []
         self.returns: Return = returns
         self.result: ResultRule = ResultRule(False)
         self.flags: frozenset[str] = flags

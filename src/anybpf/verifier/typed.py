@@ -10,7 +10,7 @@ from mypy_extensions import i64
 
 from anybpf.verifier import faults
 from anybpf.verifier.environment import Environment, Fault
-from anybpf.verifier.fields import SpecialField
+from anybpf.verifier.fields import NO_FIELDS, FieldMap, SpecialField
 from anybpf.verifier.memory import loaded
 from anybpf.verifier.state import State
 from anybpf.verifier.values import ACQUIRED, OBJECT, TRUSTED, Region, Value
@@ -76,3 +76,13 @@ def held_kptr(env: Environment, field: SpecialField) -> Region:
     region.type = f"struct {field.type}"
     region.flags = ACQUIRED | TRUSTED
     return region
+
+
+def own_fields(env: Environment, type_name: str) -> FieldMap:
+    """The special fields of one of the program's own structures."""
+    return NO_FIELDS
+
+
+def structure_cells(env: Environment, name: str) -> i64:
+    """How many cells of stack a structure of the kernel takes, -1 if that is not known."""
+    return -1
