@@ -106,30 +106,34 @@ class CallbackCall(Calling):
 class LaterCall(HelperCall):
     """A call that has the program's function called some time after it."""
 
-    __slots__ = ("callback", "inputs", "seen")
+    __slots__ = ("callback", "inputs")
 
     def __init__(self, pc: i64, rule: FunctionRule, callback: Callback, inputs: list[i64]) -> None:
         super().__init__(pc, rule)
         self.callback: Callback = callback
         self.inputs: list[i64] = inputs
-        self.seen: dict[tuple[int, int], bool] = {}
 
     def run(self, st: State, env: Environment) -> Fault | None:
         fault = self.check(st, env)
         if fault is not None:
             return fault
         call = self.call
-        what = (int(call.function), int(call.map))
-        if what not in self.seen:
-            self.seen[what] = True
-            entered = blank_state(env)
-            parameters = parameters_of(st, env, self.callback, call, self.inputs)
-            i: i64 = 0
-            while i < len(parameters):
-                entered.regs[i + 1] = parameters[i]
-                i = i + 1
+        entered = blank_state(env)
+        parameters = parameters_of(st, env, self.callback, call, self.inputs)
+        i: i64 = 0
+        while i < len(parameters):
+            entered.regs[i + 1] = parameters[i]
+            i = i + 1
+        if not self.is_known(env, call, entered):
             env.later.append((call.function, entered))
         return self.finish(st, env)
+
+    def is_known(self, env: Environment, call: Call, entered: State) -> bool:
+        """Whether the same function is to be called with the same map already."""
+        for function, state in env.later:
+            if function == call.function and state.regs[1].region is entered.regs[1].region:
+                return True
+        return False
 
 
 def parameters_of(
