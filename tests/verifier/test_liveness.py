@@ -180,7 +180,9 @@ def test_addresses_are_followed_through_registers() -> None:
     everything = list(range(-512, 0, 8))
     assert read(mov(2, 10), Instruction(0x0F, dst=2, src=3), load(3, 2, 0)) == everything
     assert read(mov(2, 10), Instruction(0x0F, dst=3, src=2), load(3, 3, 0)) == everything
-    assert read(mov(2, 10), Instruction(0x57, dst=2, imm=-8), load(3, 2, 0)) == everything
+    masked = [mov(2, 10), Instruction(0x57, dst=2, imm=-8)]
+    assert read(*masked, load(3, 2, 0)) == everything
+    assert read(*masked, mov(2, 10), load(3, 2, -8)) == [-8]
 
 
 def test_addresses_that_meet() -> None:
@@ -212,6 +214,10 @@ def test_spilled_addresses() -> None:
     again = [add(2, -32), store(10, 2, -8)]
     everything_else = list(range(-512, -8, 8))
     assert read(*spill, *again, load(3, 10, -8), load(4, 3, 0)) == everything_else
+    # The second one may come on the way back to where the first was followed.
+    body = [load(3, 10, -8), load(4, 3, 0), mov(3, 10), add(3, -64), store(10, 3, -8)]
+    loop = computed([*spill, *body, mov_imm(3, 0), branch(4, -7), RETURN_ZERO, EXIT])
+    assert set(cells(loop, 1)) >= {-64, -32, -8}
     # What is not read back tells nothing.
     assert read(*spill, load(3, 10, -16)) == [-16]
     # Elsewhere it cannot be followed.
