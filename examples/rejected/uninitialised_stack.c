@@ -5,7 +5,7 @@
 #include <bpf/bpf_helpers.h>
 
 struct key {
-	__u32 sample;
+	__u32 processor;
 	__u8 kind;
 };
 
@@ -14,18 +14,18 @@ struct {
 	__uint(max_entries, 256);
 	__type(key, struct key);
 	__type(value, __u64);
-} samples SEC(".maps");
+} runs SEC(".maps");
 
 SEC("xdp")
-int count_sample(void *ctx)
+int count_run(void *ctx)
 {
 	struct key key; /* should be: = {} */
 
-	key.sample = bpf_get_prandom_u32();
+	key.processor = bpf_get_smp_processor_id();
 	key.kind = 1;
-	__u64 *packets = bpf_map_lookup_elem(&samples, &key);
-	if (packets)
-		__sync_fetch_and_add(packets, 1);
+	__u64 *count = bpf_map_lookup_elem(&runs, &key);
+	if (count)
+		__sync_fetch_and_add(count, 1);
 	return 1;
 }
 

@@ -24,7 +24,8 @@ REMEDIES: Final[dict[str, tuple[str, str]]] = {
     ),
     faults.STACK_BOUNDS: (
         "an access inside the frame, from fp-512 to fp-1",
-        "Bound the index into the local array, or keep large data in a per-CPU array map.",
+        "Bound the index into the local array. A length that goes with it must be sizeof of that "
+        "very object. Large data have a place in a per-CPU array map.",
     ),
     faults.STACK_DEPTH: (
         "frames that fit the stack together",

@@ -202,7 +202,7 @@ class Words:
         if kind == v.MAP:
             return f"map {self.map_name(index)}"
         if kind == v.MAP_VALUE:
-            return self._map_value(value, region, index, at)
+            return self._map_value(state, value, region, index, at)
         if kind == v.MEMORY:
             size = 0 if region is None else int(region.size)
             return f"a block of {size} bytes{at}"
@@ -213,14 +213,15 @@ class Words:
             return "a function of the program"
         return v.KIND_NAMES[kind] + at
 
-    def _map_value(self, value: Value, region: Region | None, index: int, at: str) -> str:
+    def _map_value(
+        self, state: State, value: Value, region: Region | None, index: int, at: str
+    ) -> str:
         maps = self.verification.maps
         size = 0 if region is None else int(region.size)
         if 0 <= index < len(maps) and maps[index].kind != "user":
-            if value.unknown is None:
-                found = self.inside_value(index, int(value.offset), 1)
-                if found:
-                    return f"the address of {found}"
+            found = self.inside_value(index, int(value.offset), 1)
+            if found:
+                return f"the address of {found}{at_unknown(state, value)}"
             return f"the data in {maps[index].section or maps[index].name} ({size} bytes){at}"
         named = self.value_type(index)
         what = f"{named}, {size} bytes" if named else f"{size} bytes"
@@ -275,6 +276,13 @@ def moved(state: State, value: Value) -> str:
             return ""
         return f" + {value.offset}" if value.offset > 0 else f" - {-value.offset}"
     return f" + ({numbers.describe(state.range_of(value))})"
+
+
+def at_unknown(state: State, value: Value) -> str:
+    """How far it may stand from its constant part."""
+    if value.unknown is None:
+        return ""
+    return f" + ({numbers.describe(state.known(value.unknown))})"
 
 
 def frame_offset(offset: int) -> str:

@@ -86,7 +86,7 @@ def _logged(verification: Verification, way: list[int], is_path: bool) -> list[s
                 f"{_registers(verification, state, _kept(state))}"
             )
         line = insn.line
-        if line is not None and line.text and line != last:
+        if line is not None and line.text and not _same_line(line, last):
             out.append(f"; {line.text.strip()} @ {source_place(line)}")
             last = line
         after: State | None = None
@@ -99,6 +99,11 @@ def _logged(verification: Verification, way: list[int], is_path: bool) -> list[s
             text = f"{_padded(text)}; {_registers(verification, after, changed, '_w')}"
         out.append(text)
     return out
+
+
+def _same_line(line: SourceLine, last: SourceLine | None) -> bool:
+    """Whether this is the line shown last; the column does not count."""
+    return last is not None and line.line == last.line and line.file == last.file
 
 
 _EXIT: Final = 0x95
