@@ -15,6 +15,7 @@ from anybpf.isa import text
 from anybpf.isa.instruction import Instruction
 from anybpf.isa.listing.anybpf import leads_to
 from anybpf.platforms import Helper
+from anybpf.verifier.facts import TAKEN
 from anybpf.verifier.verification import Verification
 
 # Steps that are shown of one way, and how many of these are its first ones.
@@ -112,13 +113,13 @@ def called(verification: Verification, index: int) -> int:
 
 
 def shortest_way(verification: Verification, goal: int) -> list[int]:
-    """A way from the start of its function to an instruction, avoiding what is never reached."""
+    """A way from the start of its function to an instruction, by sides of branches that are gone."""
     follow = successors(verification)
     name = verification.function_of[goal]
     start = goal
     while start > 0 and verification.function_of[start - 1] == name:
         start -= 1
-    reached = verification.facts.reached
+    always = verification.facts.branches
     came: dict[int, int] = {start: -1}
     todo: deque[int] = deque([start])
     while todo:
@@ -131,7 +132,9 @@ def shortest_way(verification: Verification, goal: int) -> list[int]:
             way.reverse()
             return way
         for after in follow[index]:
-            if after not in came and (not reached or after in reached or after == goal):
+            side = always.get(index, "")
+            dead = after == index + 1 if side == TAKEN else side != "" and after != index + 1
+            if after not in came and not dead:
                 came[after] = index
                 todo.append(after)
     return [goal]
