@@ -11,6 +11,7 @@ Nothing here talks to a system.
 from __future__ import annotations
 
 from anybpf.errors import InputError, NotFound
+from anybpf.platforms.extensions import Extension
 from anybpf.platforms.model import (
     Arg,
     AttachType,
@@ -28,7 +29,7 @@ from anybpf.platforms.model import (
     SectionRule,
     SpecialField,
 )
-from anybpf.platforms.platform import Extension, Platform
+from anybpf.platforms.platform import Platform
 
 __all__ = [
     "Arg",

@@ -39,6 +39,7 @@ from anybpf.platforms.linux_rules import (
     WRITABLE,
 )
 from anybpf.platforms.linux_sections import LEGACY_SECTIONS, SECTIONS
+from anybpf.platforms.linux_targets import BOOL_HOOKS, MEMBERS, argument_words
 from anybpf.platforms.model import (
     Arg,
     AttachType,
@@ -116,6 +117,9 @@ def make() -> Platform:
         pointer_structures=POINTER_STRUCTURES,
         projections=PROJECTIONS,
         writable=WRITABLE,
+        members=MEMBERS,
+        argument_words=argument_words,
+        bool_targets=BOOL_HOOKS.split(),
     )
 
 

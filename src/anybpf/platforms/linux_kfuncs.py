@@ -296,6 +296,6 @@ CALLBACKS: tuple[tuple[str, str, int, int, str], ...] = (
     ("dynptr", "record:dynptr<local> context:passed<ctx>", 0, 1, "loop"),
     ("timer", "map:map key:key value:value_io", 0, 0, "later"),
     ("work_queue", "map:map key:key value:value_io", 0, 0, "later sleeps"),
-    ("task_work", "map:map key:key value:value_io", 0, 0, "later sleeps"),
+    ("task_work", "map:map key:key value:value_io", -(1 << 31), (1 << 31) - 1, "later sleeps"),
     ("rb_less", "first:rb_node second:rb_node", 0, 1, "loop in_lock"),
 )

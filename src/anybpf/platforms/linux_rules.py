@@ -37,27 +37,30 @@ RULES: tuple[tuple[str, bool, str], ...] = (
 
 _TIMED = "hash lru_hash array"
 _LOCKED = "hash array cgroup_storage sk_storage inode_storage task_storage cgrp_storage"
+_OBJECTS = (
+    "hash percpu_hash lru_hash lru_percpu_hash array percpu_array sk_storage inode_storage"
+    " task_storage cgrp_storage"
+)
 
-# (name, size, alignment, at most one, map types, program type flag that forbids it)
-# Sizes: Linux UAPI header linux/bpf.h (6.18). Map types: docs.ebpf.io.
+# (name, size, alignment, at most one, map types, program type flag that forbids it); the last four
+# are the type tags of pointers. Sizes: Linux UAPI header linux/bpf.h (6.18). Map types: what
+# BPF_MAP_CREATE of Linux 6.18 accepts and refuses; cgroup_storage: docs.ebpf.io.
 SPECIAL_FIELDS: tuple[tuple[str, int, int, bool, str, str], ...] = (
     ("bpf_spin_lock", 4, 4, True, _LOCKED, "no_locks"),
     ("bpf_res_spin_lock", 4, 4, True, _LOCKED, "no_locks"),
     ("bpf_timer", 16, 8, True, _TIMED, "no_timers"),
     ("bpf_wq", 16, 8, True, _TIMED, "no_timers"),
     ("bpf_task_work", 8, 8, True, _TIMED, ""),
-    ("bpf_list_head", 16, 8, False, _TIMED, "no_graphs"),
+    ("bpf_list_head", 16, 8, False, "hash array", "no_graphs"),
     ("bpf_list_node", 24, 8, False, "", ""),
-    ("bpf_rb_root", 16, 8, False, _TIMED, "no_graphs"),
+    ("bpf_rb_root", 16, 8, False, "hash array", "no_graphs"),
     ("bpf_rb_node", 32, 8, False, "", ""),
-    ("bpf_refcount", 4, 4, True, "", ""),
-)
-
-# Map types whose values may hold pointers to kernel objects. Facts: docs.ebpf.io.
-KPTR_MAPS = (
-    "hash percpu_hash lru_hash lru_percpu_hash array percpu_array sk_storage inode_storage"
-    " task_storage cgrp_storage"
-)
+    ("bpf_refcount", 4, 4, True, _OBJECTS, ""),
+    ("kptr", 8, 8, False, _OBJECTS, ""),
+    ("kptr_untrusted", 8, 8, False, _OBJECTS, ""),
+    ("percpu_kptr", 8, 8, False, _OBJECTS, ""),
+    ("uptr", 8, 8, False, "task_storage", ""),
+)  # fmt: skip
 
 # Maps that programs which sleep may use. Facts: what the verifier of Linux 6.18 accepts.
 SLEEPABLE_MAPS = (
@@ -83,13 +86,6 @@ TRUSTED_ARGUMENTS: dict[str, str] = {
     "lsm": "lsm_mac lsm_cgroup",
     "struct_ops": "*",
 }
-
-# Security hooks whose arguments are not trusted all the same: they come or go just then.
-UNTRUSTED_HOOKS = (
-    "bpf_lsm_bpf_map_free bpf_lsm_bpf_prog_free bpf_lsm_file_alloc_security"
-    " bpf_lsm_file_free_security bpf_lsm_sk_alloc_security bpf_lsm_sk_free_security"
-    " bpf_lsm_task_free"
-)
 
 # The kernel's structure behind a kind of pointer, for calls that want one by its BTF type.
 POINTER_STRUCTURES: dict[str, str] = {

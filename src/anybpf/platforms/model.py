@@ -335,9 +335,10 @@ class MapType:
 class SpecialField:
     """A structure that means something inside map values and allocated objects.
 
-    Programs touch its bytes only through the calls made for it. ``alone``: at most one in a value.
-    ``map_types`` are those whose values may hold it; none: only allocated objects do. ``barred``
-    is the program type flag that forbids maps with it.
+    ``name`` is the structure's, or the type tag of a pointer ("kptr"). Programs touch its bytes
+    only through the calls made for it. ``alone``: at most one in a value. ``map_types`` are those
+    whose values may hold it; none: only allocated objects do. ``barred`` is the program type flag
+    that forbids maps with it.
     """
 
     __slots__ = ("align", "alone", "barred", "map_types", "name", "size")

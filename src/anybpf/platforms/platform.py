@@ -1,4 +1,4 @@
-"""A platform: its tables, the look-ups over them, and how an extension adds rows.
+"""A platform: its tables, the look-ups over them, and how an extension's rows come and go.
 
 What stands in the tables is the business of the platform's own modules; what a command prints
 about them, that of ``describe``.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from anybpf.errors import InputError, NotFound
+from anybpf.platforms.extensions import Extension, why_not
 from anybpf.platforms.model import (
     AttachType,
     Callback,
@@ -22,41 +23,12 @@ from anybpf.platforms.model import (
     MapType,
     ProgramType,
     ResultCode,
+    ReturnRange,
     SectionMatch,
     SectionRule,
     SpecialField,
 )
 from anybpf.platforms.table import Row, Table, near
-
-
-class Extension:
-    """Rows that are added to a platform at run time, all or none.
-
-    A helper whose ``program_type`` is set belongs to that type alone (which may come with the same
-    extension); any other may be called by every program type.
-    """
-
-    __slots__ = ("attach_types", "helpers", "map_types", "name", "program_types", "sections")
-
-    def __init__(
-        self,
-        name: str,
-        *,
-        program_types: Iterable[ProgramType] = (),
-        attach_types: Iterable[AttachType] = (),
-        sections: Iterable[SectionRule] = (),
-        helpers: Iterable[Helper] = (),
-        map_types: Iterable[MapType] = (),
-    ) -> None:
-        self.name = name
-        self.program_types = tuple(program_types)
-        self.attach_types = tuple(attach_types)
-        self.sections = tuple(sections)
-        self.helpers = tuple(helpers)
-        self.map_types = tuple(map_types)
-
-    def __repr__(self) -> str:
-        return f"<Extension {self.name}>"
 
 
 class Platform:
@@ -66,8 +38,9 @@ class Platform:
     ``errnos`` and ``result_codes`` are tables by name and number; ``limits`` are numbers by name,
     ``limit_texts`` say what they mean. ``structure_names`` are the structures that programs see
     (contexts, sockets, flow keys), ``pointee_kinds`` the kinds of pointers that lead to one.
-    ``legacy_map_fields`` are what follows type, key size, value
-    size and entries in a definition of the time before BTF; empty where loaders never agreed.
+    ``section_rows`` are the rows of the section table by name. ``legacy_map_fields`` are what
+    follows type, key size, value size and entries in a definition of the time before BTF; empty
+    where loaders never agreed.
     ``uses_license``: whether the licence decides what a program may call. ``kfuncs`` are functions
     that programs call by name, ``kfunc_suffixes`` what the ends of parameters' names say about
     such functions, in the words of ``prototype``. ``rules`` say what programs may do, by name,
@@ -78,14 +51,15 @@ class Platform:
 
     __slots__ = (
         "_added_helpers",
+        "_argument_words",
         "_callbacks",
         "_extensions",
         "_loose",
         "_make_pointee",
         "_make_structure",
-        "_section_rows",
         "_section_rules",
         "attach_types",
+        "bool_targets",
         "errnos",
         "helpers",
         "kfunc_suffixes",
@@ -96,6 +70,7 @@ class Platform:
         "link_types",
         "map_flags",
         "map_types",
+        "members",
         "name",
         "pointee_kinds",
         "pointer_structures",
@@ -104,6 +79,7 @@ class Platform:
         "result_codes",
         "rule_texts",
         "rules",
+        "section_rows",
         "special_fields",
         "structure_names",
         "title",
@@ -140,6 +116,9 @@ class Platform:
         pointer_structures: dict[str, str] | None = None,
         projections: dict[str, str] | None = None,
         writable: Iterable[tuple[str, str, tuple[tuple[str, int], ...]]] = (),
+        members: Iterable[tuple[str, str, str, bool]] = (),
+        argument_words: Callable[[str, str, int, bool], frozenset[str]] | None = None,
+        bool_targets: Iterable[str] = (),
     ) -> None:
         self.name = name
         self.title = title
@@ -172,9 +151,12 @@ class Platform:
         self.pointer_structures = {} if pointer_structures is None else pointer_structures
         self.projections = {} if projections is None else projections
         self.writable = tuple(writable)
+        self.members = {(row[0], row[1]): (row[2], row[3]) for row in members}
+        self._argument_words = argument_words
+        self.bool_targets = frozenset(bool_targets)
         self._extensions: dict[str, Extension] = {}
         self._added_helpers: set[int] = set()
-        self._section_rows: dict[str, Row] = {}
+        self.section_rows: dict[str, Row] = {}
         self._loose: list[Row] = []
         self._section_rules: dict[tuple[str, str], SectionRule] = {}
         for row in sections:
@@ -337,6 +319,40 @@ class Platform:
                 return fields
         return ()
 
+    def target_argument(
+        self, program_type: str, attach_type: str, target: str, position: int
+    ) -> frozenset[str]:
+        """What is known of a typed argument at one target, beyond its BTF type.
+
+        Words out of "trusted", "null" (may be null), "buffer" (memory as long as a map's value)
+        and "read_buffer" (as long as its key, only to be read).
+
+        >>> from anybpf.platforms import get
+        >>> sorted(get("linux").target_argument("tracing", "trace_raw_tp", "kfree_skb", 3))
+        ['null', 'trusted']
+        """
+        kind = self.program_types[program_type]
+        trusted = kind.trusted_arguments(attach_type)
+        if self._argument_words is None:
+            return frozenset()
+        return self._argument_words(attach_type, target, position, trusted)
+
+    def member_trust(self, structure: str, member: str) -> tuple[str, bool] | None:
+        """How far a pointer read from a member of a trusted structure may be relied on.
+
+        That, and whether it may be null; None: it may be read through, and nothing else.
+        """
+        return self.members.get((structure, member))
+
+    def return_range(
+        self, program_type: str | int, attach_type: str = "", target: str = ""
+    ) -> ReturnRange | None:
+        """What a program attached there may return; None: anything."""
+        kind = self.program_types[program_type]
+        if target in self.bool_targets and kind.name == "lsm":
+            return ReturnRange(0, 1)
+        return kind.return_range(attach_type)
+
     def map_accepts(self, map_type: str | int, helper: str | int) -> bool:
         """Whether programs may call that helper on maps of that type."""
         number = helper if isinstance(helper, int) else self.helper(helper).number
@@ -389,7 +405,7 @@ class Platform:
     @property
     def sections(self) -> list[SectionRule]:
         """The rules, strict ones first, as they stand in the table."""
-        rows = [row for row in self._section_rows.values() if row[3] not in ("prefix", "word")]
+        rows = [row for row in self.section_rows.values() if row[3] not in ("prefix", "word")]
         return [self._section_rule(row) for row in [*rows, *self._loose]]
 
     def section(self, name: str) -> SectionMatch:
@@ -405,12 +421,12 @@ class Platform:
         """
         if name.startswith("?"):
             name = name[1:]
-        row = self._section_rows.get(name)
+        row = self.section_rows.get(name)
         if row is not None and row[3] != "slash":
             return SectionMatch(name, self._section_rule(row))
         cut = name.rfind("/")
         while cut > 0:
-            row = self._section_rows.get(name[:cut])
+            row = self.section_rows.get(name[:cut])
             if row is not None and row[3] in ("extra", "slash"):
                 return SectionMatch(name, self._section_rule(row), name[cut + 1 :])
             cut = name.rfind("/", 0, cut)
@@ -425,8 +441,8 @@ class Platform:
         loose = row[3] in ("prefix", "word")
         if loose:
             self._loose.append(row)
-        if not loose or row[0] not in self._section_rows:
-            self._section_rows[row[0]] = row
+        if not loose or row[0] not in self.section_rows:
+            self.section_rows[row[0]] = row
 
     def _sort_loose(self) -> None:
         self._loose.sort(key=_name_length, reverse=True)
@@ -468,7 +484,7 @@ class Platform:
         'door'
         >>> linux.unregister("door")
         """
-        problem = self._problem(extension)
+        problem = why_not(self, extension)
         if problem:
             raise InputError(
                 f"cannot register extension {extension.name!r} on platform {self.name}: {problem}"
@@ -516,90 +532,12 @@ class Platform:
         for map_type in extension.map_types:
             self.map_types.remove(map_type.name)
         for rule in extension.sections:
-            row = self._section_rows.get(rule.name)
+            row = self.section_rows.get(rule.name)
             if row is not None and row[3] == rule.form:
-                del self._section_rows[rule.name]
+                del self.section_rows[rule.name]
             self._loose = [row for row in self._loose if row[0] != rule.name or row[3] != rule.form]
             self._section_rules.pop((rule.name, rule.form), None)
-
-    def _problem(self, extension: Extension) -> str:
-        """Why the extension cannot be registered, in words; empty if it can."""
-        if extension.name in self._extensions:
-            return "an extension of that name is already registered"
-        types = {kind.name for kind in extension.program_types}
-        problem = (
-            _clash(
-                self.program_types, [(kind.number, kind.name) for kind in extension.program_types]
-            )
-            or _clash(
-                self.attach_types, [(kind.number, kind.name) for kind in extension.attach_types]
-            )
-            or _clash(self.map_types, [(kind.number, kind.name) for kind in extension.map_types])
-            or _clash(
-                self.helpers,
-                [
-                    (helper.number, helper.name)
-                    for helper in extension.helpers
-                    if not helper.program_type
-                ],
-            )
-        )
-        if problem:
-            return problem
-        seen: set[str] = set()
-        for rule in extension.sections:
-            if rule.name in self._section_rows or rule.name in seen:
-                return f"there is already a section rule for {rule.name!r}"
-            seen.add(rule.name)
-            if rule.program_type not in types and rule.program_type not in self.program_types:
-                return (
-                    f"section rule {rule.name!r} names the program type {rule.program_type!r}, "
-                    f"which is not there{near(rule.program_type, self.program_types.names())}"
-                )
-        return self._own_helper_problem(extension)
-
-    def _own_helper_problem(self, extension: Extension) -> str:
-        fresh = {kind.name: kind for kind in extension.program_types}
-        taken: dict[str, list[Helper]] = {}
-        for helper in extension.helpers:
-            owner = helper.program_type
-            if not owner:
-                continue
-            kind = fresh.get(owner) or self.program_types.get(owner)
-            if kind is None:
-                return (
-                    f"helper {helper.name!r} belongs to program type {owner!r}, which is not there"
-                )
-            others = taken.setdefault(owner, list(kind.own_helpers))
-            for other in others:
-                if helper.number == other.number or helper.name == other.name:
-                    return (
-                        f"helper {helper.name!r} ({helper.number}) collides with {other.name!r} "
-                        f"({other.number}) of program type {owner}"
-                    )
-            others.append(helper)
-        return ""
 
 
 def _name_length(row: Row) -> int:
     return len(row[0])
-
-
-def _clash(
-    table: Table[object] | Table[ProgramType] | Table[AttachType] | Table[MapType] | Table[Helper],
-    new: list[tuple[int, str]],
-) -> str:
-    """The first of the new numbers and names that the table, or the list itself, already has."""
-    names: set[str] = set()
-    numbers: set[int] = set()
-    for number, name in new:
-        problem = table.conflict(number, name)
-        if problem:
-            return problem
-        if name in names:
-            return f"it brings two rows named {name!r} ({table.what})"
-        if number in numbers:
-            return f"it gives the number {number} twice ({table.what})"
-        names.add(name)
-        numbers.add(number)
-    return ""
