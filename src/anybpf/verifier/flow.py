@@ -77,11 +77,11 @@ class Block:
         "visits",
     )
 
-    def __init__(self, index: i64, first: i64) -> None:
+    def __init__(self, index: i64, first: i64, last: i64, successors: list[i64]) -> None:
         self.index: i64 = index
         self.first: i64 = first
-        self.last: i64 = first
-        self.successors: list[i64] = []
+        self.last: i64 = last
+        self.successors: list[i64] = successors
         self.predecessors: i64 = 0
         self.ending: i64 = FALLS
         self.is_head: bool = False
@@ -222,42 +222,46 @@ def _cut(graph: Graph, instructions: list[Instruction], breaks: set[int]) -> lis
         targets.append(target)
         k = k + 1
 
-    found: list[Block] = []
+    starts: list[i64] = []
     number: i64 = 0
     i = 0
     while i < count:
         if marks[i] != 0:
-            found.append(Block(number, i))
+            starts.append(i)
             number = number + 1
             marks[i] = number
         i = i + 1
 
+    found: list[Block] = []
     k = 0
     b: i64 = 0
+    first: i64 = 0
     while b < number:
-        block = found[b]
-        last: i64 = count - 1
-        if b + 1 < number:
-            last = found[b + 1].first - 1
-        block.last = last
+        following = b + 1
+        beyond = count
+        if following < number:
+            beyond = starts[following]
+        last = beyond - 1
         ending = FALLS
         target = -1
         if k < total and enders[k] == last:
             ending = endings[k]
-            block.ending = ending
             target = targets[k]
             k = k + 1
-        successors = block.successors
-        if ending != JUMPS and ending != EXITS:
-            if b + 1 < number:
-                successors.append(b + 1)
-            else:
-                graph.problems.append(
-                    (last, FALLS_OFF, "the function's last instruction is neither exit nor jump")
-                )
-        if target >= 0:
-            successors.append(marks[target] - 1)
-        b = b + 1
+        if ending in (JUMPS, EXITS):
+            successors: list[i64] = [marks[target] - 1] if target >= 0 else []
+        elif following < number:
+            successors = [following, marks[target] - 1] if target >= 0 else [following]
+        else:
+            successors = [marks[target] - 1] if target >= 0 else []
+            graph.problems.append(
+                (last, FALLS_OFF, "the function's last instruction is neither exit nor jump")
+            )
+        block = Block(b, first, last, successors)
+        block.ending = ending
+        found.append(block)
+        first = beyond
+        b = following
     return found
 
 

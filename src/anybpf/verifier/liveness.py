@@ -185,6 +185,8 @@ class _Frame:
         defined: i64 = 0
         cells_used: i64 = 0
         killed: i64 = 0
+        # A literal would be 32 bits wide where this is compiled.
+        one: i64 = 1
         i = block.first
         last = block.last
         while i <= last:
@@ -192,14 +194,14 @@ class _Frame:
             opcode = i64(insn.opcode)
             cls = opcode & op.CLASS_MASK
             dst = i64(insn.dst) & 15
-            dst_bit: i64 = BITS[dst]
+            dst_bit = one << dst
             if cls == op.ALU64 or cls == op.ALU:
                 operation = opcode & op.OP_MASK
                 involved = dst_bit
                 if operation == op.MOV:
                     involved = 0
                 if (opcode & op.X) != 0 and operation != op.END:
-                    involved = involved | BITS[i64(insn.src) & 15]
+                    involved = involved | (one << (i64(insn.src) & 15))
                 used = used | (involved & ~defined)
                 defined = defined | dst_bit
                 if (may & (involved | dst_bit)) != 0:
@@ -226,7 +228,7 @@ class _Frame:
                         sure = sure & ~dst_bit
             elif cls == op.LDX:
                 src = i64(insn.src) & 15
-                src_bit: i64 = BITS[src]
+                src_bit = one << src
                 used = used | (src_bit & ~defined)
                 defined = defined | dst_bit
                 if (may & (src_bit | dst_bit)) != 0:
@@ -254,7 +256,7 @@ class _Frame:
                 mode = opcode & op.MODE_MASK
                 src_bit = 0
                 if cls == op.STX:
-                    src_bit = BITS[i64(insn.src) & 15]
+                    src_bit = one << (i64(insn.src) & 15)
                 if mode == op.MEM:
                     used = used | ((dst_bit | src_bit) & ~defined)
                     if (may & (dst_bit | src_bit)) != 0 and (opcode & op.SIZE_MASK) == op.DW:
@@ -328,7 +330,7 @@ class _Frame:
                     # Packet loads: the context is in r6, and they are calls in disguise.
                     src_bit = 0
                     if (opcode & op.MODE_MASK) == op.IND:
-                        src_bit = BITS[i64(insn.src) & 15]
+                        src_bit = one << (i64(insn.src) & 15)
                     used = used | ((BITS[6] | src_bit) & ~defined)
                     defined = defined | CALL_RESULTS
                     may = may & ~CALL_RESULTS
@@ -367,7 +369,7 @@ class _Frame:
                 elif operation != op.JA and operation != op.JCOND:
                     involved = dst_bit
                     if (opcode & op.X) != 0:
-                        involved = involved | BITS[i64(insn.src) & 15]
+                        involved = involved | (one << (i64(insn.src) & 15))
                     used = used | (involved & ~defined)
             i = i + 1
         block.live = used
