@@ -463,7 +463,7 @@ def _load_context(
     if what == PACKET_START:
         return Value(PACKET, 0, None, st.packet)
     if what == PACKET_LIMIT:
-        return Value(PACKET_END, 0, None, env.packet_end_region)
+        return Value(PACKET_END, 0, None, st.packet)
     if what == META_START:
         return Value(PACKET_META, 0, None, st.packet)
     if what == ARGUMENT:

@@ -90,9 +90,9 @@ def assume(st: State, op: i64, a: Value, b: Value, is32: bool) -> bool:
             if op == JNE or op == JGT:
                 return _assume_zero(st, a, False)
         return True
-    if a.kind == PACKET and b.kind == PACKET_END:
+    if a.kind == PACKET and b.kind == PACKET_END and a.region is b.region:
         return _assume_packet(st, a, op)
-    if a.kind == PACKET_END and b.kind == PACKET:
+    if a.kind == PACKET_END and b.kind == PACKET and a.region is b.region:
         return _assume_packet(st, b, SWAP[op])
     if a.kind == PACKET_META and b.kind == PACKET:
         return _assume_meta(st, a, b, op)

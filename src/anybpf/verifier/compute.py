@@ -403,7 +403,7 @@ def _too_far(distance: i64) -> Fault:
 
 def pointer_difference(st: State, a: Value, b: Value) -> Value | None:
     """The distance between two pointers into the same region; None if it is not known."""
-    if a.kind == PACKET_END and b.kind == PACKET:
+    if a.kind == PACKET_END and b.kind == PACKET and a.region is b.region:
         known = ranges.sub(numbers.between(0, PACKET_MAX), st.range_of(b))
         reach = st.reach.get(b.unknown)
         if b.region is st.packet and reach is not None:

@@ -20,7 +20,7 @@ from anybpf.verifier.values import (
     FUNCTION,
     MAP,
     MAP_VALUE,
-    PACKET_END,
+   
     READ_ONLY,
     STACK,
     Region,
@@ -117,7 +117,6 @@ class Environment:
         "later",
         "leaks_allowed",
         "maps",
-        "packet_end_region",
         "platform",
         "program",
         "program_type",
@@ -142,7 +141,6 @@ class Environment:
         self.btf: BTF | None = btf
         self.maps: list[MapInfo] = maps
         self.context_region: Region = Region(CONTEXT, 0, False, -1)
-        self.packet_end_region: Region = Region(PACKET_END, 0, False, -1)
         self.function_region: Region = Region(FUNCTION, 0, False, -1)
         self.stack_regions: list[Region] = []
         depth: i64 = 0

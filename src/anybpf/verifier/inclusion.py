@@ -20,6 +20,7 @@ from anybpf.verifier.values import (
     MIXED,
     NUMBER,
     PACKET,
+    PACKET_END,
     PACKET_META,
     PLAIN,
     STACK,
@@ -112,7 +113,7 @@ class Inclusion:
             right = y.region
             if left is None or right is None:
                 return False
-            if kind == PACKET or kind == PACKET_META:
+            if kind == PACKET or kind == PACKET_END or kind == PACKET_META:
                 # Stale pointers are good for nothing, so any packet pointer will do for one.
                 if right is self.wide.packet and left is not self.narrow.packet:
                     return False

@@ -35,7 +35,6 @@ from anybpf.verifier.values import (
 # bit masks of n bytes of a cell
 BYTES: Final[list[i64]] = [0, 1, 3, 7, 15, 31, 63, 127, 255]
 LOW_BYTES: Final[list[i64]] = [0, 0xFF, 0xFFFF, 0xFFFFFF, 0xFFFFFFFF]
-NOWHERE: Final[tuple[i64, i64]] = (-1, -1)
 
 
 def width_range(size: i64) -> Range:
@@ -63,12 +62,12 @@ def span(st: State, pointer: Value, offset: i64, size: i64) -> tuple[i64, i64]:
     if pointer.unknown is not None:
         known = st.known(pointer.unknown)
         if known.low < -FRAME_BYTES * 16 or known.high > FRAME_BYTES * 16:
-            return NOWHERE
+            return -1, -1
         low = low + known.low
         high = high + known.high
     high = high + size
     if low < 0 or high > FRAME_BYTES:
-        return NOWHERE
+        return -1, -1
     return low, high
 
 

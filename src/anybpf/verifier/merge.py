@@ -30,6 +30,7 @@ from anybpf.verifier.values import (
     NUMBER,
     NUMBER_ZERO,
     PACKET,
+    PACKET_END,
     PACKET_META,
     STACK,
     UNINIT,
@@ -172,7 +173,7 @@ class Merger:
             return self._different(x, y)
         if kind == MIXED:
             return x if x is y else self._different(x, y)
-        if x.region is y.region and kind != PACKET and kind != PACKET_META:
+        if x.region is y.region and not _in_packet(kind):
             assert x.region is not None
             region, _ = self._region(x.region, x.region, 0)
             return self.offsets(kind, x, y, region, 0)
@@ -183,7 +184,7 @@ class Merger:
         region = x.region
         if region is None:
             return x
-        if (x.kind == PACKET or x.kind == PACKET_META) and region is not self.packet:
+        if _in_packet(x.kind) and region is not self.packet:
             if region is self.left.packet and region is self.right.packet:
                 return Value(x.kind, x.offset, x.unknown, self.packet)
             return x
@@ -200,7 +201,7 @@ class Merger:
         left = x.region
         right = y.region
         assert left is not None and right is not None
-        if kind == PACKET or kind == PACKET_META:
+        if _in_packet(kind):
             if left is not self.left.packet or right is not self.right.packet:
                 return self._different(x, y)  # stale on one side at least
             return self.offsets(kind, x, y, self.packet, 0)
@@ -286,8 +287,7 @@ class Merger:
             region is None
             or kind == STACK
             or kind == CONTEXT
-            or kind == PACKET
-            or kind == PACKET_META
+            or _in_packet(kind)
             or kind == FUNCTION
             or pointer.offset != 0
             or pointer.unknown is not None
@@ -501,6 +501,11 @@ class Merger:
             if other is not None:
                 reach[start] = size if size < other else other
         return reach
+
+
+def _in_packet(kind: i64) -> bool:
+    """Whether pointers of the kind are good only as long as the packet does not move."""
+    return kind == PACKET or kind == PACKET_END or kind == PACKET_META
 
 
 def _pinned(cell: Cell) -> bool:

@@ -164,7 +164,7 @@ class _Reader:
         if kind in (PACKET, PACKET_META):
             return self.state.packet
         if kind == PACKET_END:
-            return env.packet_end_region
+            return self.state.packet
         if kind == MEMORY:
             if not shape.argument.isdigit():
                 raise InputError(f"{text!r}: memory has a size, such as memory(16)")
