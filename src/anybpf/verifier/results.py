@@ -137,6 +137,8 @@ class ObjectResult(ResultRule):
             st.acquire(region)
         elif "casts" in rule.flags:
             region.parent = call.object.region
+        elif call.dynptr is not None and "iter_next" in rule.flags:
+            region.parent = call.dynptr.identity
         return Value(OBJECT, 0, None, region)
 
 
@@ -207,7 +209,9 @@ class PerCpu(ResultRule):
         region = Region(source.kind, source.size, self.nullable, -1)
         region.type = source.type
         region.kind = MEMORY if source.size > 0 else OBJECT
-        region.flags = TRUSTED
+        # The variable itself is the kernel's; an object of the program may be written.
+        region.flags = source.flags & ~(PER_CPU | ACQUIRED)
+        region.parent = source
         return Value(region.kind, 0, None, region)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mypy_extensions import i64
 
+from anybpf.objects.specs import Function
 from anybpf.verifier.contexts import Layout
 from anybpf.verifier.environment import Environment, MapInfo
 from anybpf.verifier.fields import FieldMap, fields_of
@@ -31,6 +32,7 @@ class Rulebook:
 
     __slots__ = (
         "context",
+        "functions",
         "gpl",
         "helpers",
         "packet_arguments",
@@ -46,12 +48,21 @@ class Rulebook:
         self.context: Layout = Layout(kind.context, env.attach_type)
         self.pointees: dict[str, Layout | None] = {}
         self.helpers: dict[int, FunctionRule] = {}
+        self.functions: dict[str, Function] | None = None
         # A platform that does not restrict packets by program type lets all use them as memory.
         self.packet_free: bool = not env.platform.uses_license
         self.packet_writes: bool = self.packet_free or "packet_write" in flags
         self.packet_arguments: bool = self.packet_writes or "packet_read" in flags
         self.sleepable: bool = "sleepable" in env.program.flags
         self.gpl: bool = not env.platform.uses_license or is_gpl(env.program.license)
+
+    def functions_of(self, env: Environment) -> dict[str, Function]:
+        """The program's functions by name."""
+        found = self.functions
+        if found is None:
+            found = {function.name: function for function in env.program.functions}
+            self.functions = found
+        return found
 
     def pointee(self, env: Environment, kind: str) -> Layout | None:
         """The structure behind pointers of that kind; None where it has no fields of its own."""

@@ -421,7 +421,7 @@ class PerCpuArgument(ArgumentRule):
         self, st: State, env: Environment, rule: FunctionRule, call: Call, value: Value
     ) -> Fault | None:
         region = value.region
-        if value.kind != OBJECT or region is None or (region.flags & PER_CPU) == 0:
+        if region is None or (region.flags & PER_CPU) == 0:
             return wrong(env, rule, self, value, "a per-CPU variable")
         if region.nullable and not st.is_nonnull(region):
             return null_argument(env, rule, self, value)
