@@ -15,6 +15,7 @@ import sys
 
 BPF_MAP_CREATE = 0
 BPF_PROG_LOAD = 5
+BPF_BTF_LOAD = 18
 SLEEPABLE = 1 << 4
 _SYSCALL_BPF = 321  # x86-64
 _LOG_SIZE = 1 << 16
@@ -73,12 +74,34 @@ def load(
 
 
 def create_map(
-    map_type: int, key_size: int, value_size: int, entries: int, flags: int = 0, inner: int = 0
+    map_type: int,
+    key_size: int,
+    value_size: int,
+    entries: int,
+    flags: int = 0,
+    inner: int = 0,
+    types: tuple[int, int, int] = (0, 0, 0),
 ) -> tuple[int, str]:
-    """A file descriptor that the caller closes, or -1 and the error's name."""
-    attributes = struct.pack("<6I", map_type, key_size, value_size, entries, flags, inner)
+    """A file descriptor that the caller closes, or -1 and the error's name.
+
+    ``types`` are the descriptor of BTF and its ids for the key and the value.
+    """
+    attributes = struct.pack(
+        "<7I16s5I", map_type, key_size, value_size, entries, flags, inner, 0, b"", 0, *types, 0
+    )
     result, error = _bpf(BPF_MAP_CREATE, attributes)
     return result, "" if result >= 0 else str(errno.errorcode.get(error, error))
+
+
+def load_types(data: bytes) -> tuple[int, str]:
+    """A file descriptor of BTF that the caller closes, or -1 and what the kernel says of it."""
+    buffer = ctypes.create_string_buffer(data, len(data))
+    log = ctypes.create_string_buffer(_LOG_SIZE)
+    attributes = struct.pack(
+        "<QQIII", ctypes.addressof(buffer), ctypes.addressof(log), len(data), _LOG_SIZE, 1
+    )
+    result, error = _bpf(BPF_BTF_LOAD, attributes)
+    return result, f"{errno.errorcode.get(error, error)} {log.value.decode(errors='replace')}"
 
 
 def _bpf(command: int, attributes: bytes) -> tuple[int, int]:

@@ -29,6 +29,8 @@ def test_one_program_type() -> None:
     assert "2 XDP_PASS" in text
     assert "egress_ifindex" in text
     assert "bpf_skb_store_bytes" not in text
+    assert "bpf_xdp_metadata_rx_timestamp(ctx: context xdp_md," in text
+    assert "bpf_sock_destroy" not in text
 
 
 def test_prototypes() -> None:

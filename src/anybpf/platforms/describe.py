@@ -5,7 +5,17 @@ Pure functions; the command line prints what they return.
 
 from __future__ import annotations
 
-from anybpf.platforms.model import Arg, Context, Field, Helper, MapType, ProgramType, Return
+from anybpf.platforms.calls import Function
+from anybpf.platforms.model import (
+    Arg,
+    Context,
+    Field,
+    Helper,
+    Kfunc,
+    MapType,
+    ProgramType,
+    Return,
+)
 from anybpf.platforms.platform import Platform
 
 Value = dict[str, object]
@@ -54,6 +64,11 @@ def describe(platform: Platform, program_type: str = "") -> Value:
         ],
         "map_types": [describe_map_type(platform, kind) for kind in platform.map_types],
         "helpers": [describe_helper(helper) for helper in platform.helpers],
+        "kfuncs": [describe_kfunc(kfunc) for kfunc in platform.kfuncs],
+        "rules": [
+            {"name": name, "allowed": allowed, "text": platform.rule_texts[name]}
+            for name, allowed in platform.rules.items()
+        ],
         "sections": [
             {
                 "name": rule.name,
@@ -106,6 +121,7 @@ def describe_program_type(platform: Platform, kind: ProgramType) -> Value:
         "sections": _section_names(platform, kind),
         "context": None if kind.context is None else describe_context(kind.context),
         "helpers": [describe_helper(helper) for helper in platform.helpers_of(kind.name)],
+        "kfuncs": [kfunc.name for kfunc in platform.kfuncs_of(kind.name)],
     }
 
 
@@ -135,8 +151,25 @@ def describe_context(context: Context) -> Value:
 def describe_helper(helper: Helper) -> Value:
     return {
         "number": helper.number,
-        "name": helper.name,
-        "prototype": prototype(helper),
+        **_function(helper),
+        "map_types": list(helper.map_types),
+        "program_type": helper.program_type,
+    }
+
+
+def describe_kfunc(kfunc: Kfunc) -> Value:
+    return {
+        **_function(kfunc),
+        "program_types": sorted(kfunc.program_types),
+        "attach_types": sorted(kfunc.attach_types),
+    }
+
+
+def _function(function: Function) -> Value:
+    returns = function.returns
+    return {
+        "name": function.name,
+        "prototype": prototype(function),
         "args": [
             {
                 "name": arg.name,
@@ -148,19 +181,24 @@ def describe_helper(helper: Helper) -> Value:
                 "size_arg": arg.size_arg,
                 "memory_arg": arg.memory_arg,
                 "releases": arg.releases,
+                "constant": arg.constant,
+                "trust": arg.trust,
             }
-            for arg in helper.args
+            for arg in function.args
         ],
         "returns": {
-            "kind": helper.returns.kind,
-            "type": helper.returns.type,
-            "nullable": helper.returns.nullable,
-            "acquires": helper.returns.acquires,
+            "kind": returns.kind,
+            "type": returns.type,
+            "nullable": returns.nullable,
+            "acquires": returns.acquires,
+            "low": returns.low,
+            "high": returns.high,
+            "size": returns.size,
+            "size_arg": returns.size_arg,
+            "trust": returns.trust,
         },
-        "flags": sorted(helper.flags),
-        "map_types": list(helper.map_types),
-        "program_type": helper.program_type,
-        "since": helper.since,
+        "flags": sorted(function.flags),
+        "since": function.since,
     }
 
 
@@ -181,7 +219,7 @@ def describe_map_type(platform: Platform, kind: MapType) -> Value:
     }
 
 
-def prototype(helper: Helper) -> str:
+def prototype(helper: Function) -> str:
     """The prototype with kinds: ``bpf_map_lookup_elem(map: map, key: map_key) -> map_value?``."""
     words = ", ".join([f"{arg.name}: {_arg(arg, helper)}" for arg in helper.args])
     if "variadic" in helper.flags:
@@ -189,7 +227,7 @@ def prototype(helper: Helper) -> str:
     return f"{helper.name}({words}) -> {_returns(helper.returns)}"
 
 
-def _arg(arg: Arg, helper: Helper) -> str:
+def _arg(arg: Arg, helper: Function) -> str:
     text = arg.kind
     if arg.type:
         text += f" {arg.type}"
@@ -240,6 +278,16 @@ def lines(platform: Platform, program_type: str = "") -> list[str]:
     out += _columns(
         [(str(helper.number), helper.since, prototype(helper)) for helper in platform.helpers]
     )
+    if len(platform.kfuncs):
+        out += ["", "kernel functions"]
+        out += _columns([(kfunc.since, prototype(kfunc)) for kfunc in platform.kfuncs])
+    out += ["", "rules"]
+    out += _columns(
+        [
+            ("yes" if allowed else "no", name, platform.rule_texts[name])
+            for name, allowed in platform.rules.items()
+        ]
+    )
     out += ["", "limits"]
     out += _columns(
         [(name, str(value), platform.limit_texts[name]) for name, value in platform.limits.items()]
@@ -269,6 +317,10 @@ def _program_type_lines(platform: Platform, kind: ProgramType) -> list[str]:
             for helper in platform.helpers_of(kind.name)
         ]
     )
+    kfuncs = platform.kfuncs_of(kind.name)
+    if kfuncs:
+        out += ["", "kernel functions"]
+        out += _columns([(kfunc.since, prototype(kfunc)) for kfunc in kfuncs])
     return out
 
 
