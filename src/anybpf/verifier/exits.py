@@ -87,6 +87,26 @@ def check_range(st: State, env: Environment, value: Value) -> Fault | None:
     )
 
 
+def check_later_exit(st: State, env: Environment) -> Fault | None:
+    """The end of a callback that runs by itself, such as a timer's: it returns 0."""
+    value = settled(st, st.regs[0])
+    if value.kind == UNINIT:
+        return _nothing_returned()
+    if value.kind != NUMBER:
+        return _not_a_number(env, value)
+    known = st.range_of(value)
+    if known.low != 0 or known.high != 0:
+        have = f"{known.low}" if known.mask == 0 else f"{known.low} to {known.high}"
+        return Fault(
+            faults.RETURN_VALUE,
+            f"a callback that runs later must return 0, and may return {have}",
+            0,
+            "0",
+            have,
+        )
+    return nothing_held(st)
+
+
 def nothing_held(st: State) -> Fault | None:
     """Whether everything was given back."""
     held = st.held

@@ -21,7 +21,7 @@ from anybpf.verifier.contexts import STRUCT
 from anybpf.verifier.deduction import settle_value
 from anybpf.verifier.entry import blank_state
 from anybpf.verifier.environment import Environment, Fault
-from anybpf.verifier.exits import nothing_held
+from anybpf.verifier.exits import check_later_exit, nothing_held
 from anybpf.verifier.memory import overwrite
 from anybpf.verifier.operations import Operation
 from anybpf.verifier.rulebook import rulebook
@@ -387,7 +387,9 @@ def moves_packet(env: Environment, function: Function, seen: set[str]) -> bool:
 
 
 def check_global_exit(st: State, env: Environment, function: Function) -> Fault | None:
-    """The end of a global function."""
+    """The end of a function that is verified by itself: a global one, or a later callback."""
+    if not is_global(env, function):
+        return check_later_exit(st, env)
     proto = prototype(env, function)
     if isinstance(proto, Fault):
         return proto
