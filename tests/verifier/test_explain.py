@@ -28,8 +28,8 @@ def counts() -> MapSpec:
     return spec
 
 
-def check(text: str, type: str = "xdp") -> Verification:
-    return verify_instructions(assemble(text), type, [counts()], record=True)
+def check(text: str) -> Verification:
+    return verify_instructions(assemble(text), "xdp", [counts()], record=True)
 
 
 def first(verification: Verification) -> Explanation:

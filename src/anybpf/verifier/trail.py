@@ -113,7 +113,7 @@ def called(verification: Verification, index: int) -> int:
 
 
 def shortest_way(verification: Verification, goal: int) -> list[int]:
-    """A way from the start of its function to an instruction, by sides of branches that are gone."""
+    """A way from the start of its function to an instruction; dead sides of branches are not it."""
     follow = successors(verification)
     name = verification.function_of[goal]
     start = goal
