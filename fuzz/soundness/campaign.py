@@ -32,7 +32,7 @@ FACT_NAMES: Final[list[str]] = [
     "object", "function",
 ]  # fmt: skip
 # What one verification may cost; programs that need more are none of ours.
-STEPS: Final = 60_000
+STEPS: Final = 12_000
 
 
 class Tally:

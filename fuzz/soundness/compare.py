@@ -160,13 +160,15 @@ class Comparer:
         if region is None:
             self.reason = "a pointer without a region"
             return False
-        if kind in (PACKET, PACKET_META):
+        if kind in (PACKET, PACKET_META, PACKET_END):
             if region is not st.packet:
                 return True  # stale: good for nothing
-            block = self.machine.packet if kind == PACKET else self.machine.meta
+            block = self.machine.packet
+            if kind == PACKET_META:
+                block = self.machine.meta
+            elif kind == PACKET_END:
+                block = self.machine.packet_end
             return self._distance(st, value, word, block.address)
-        if kind == PACKET_END:
-            return self._distance(st, value, word, self.machine.packet_end.address)
         if kind == CONTEXT:
             return self._distance(st, value, word, self.machine.context.address)
         if kind == STACK:

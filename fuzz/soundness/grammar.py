@@ -382,8 +382,10 @@ class Grammar:
             self.fill()
         elif kind < 66:
             self.branch()
-        elif kind < 70:
+        elif kind < 68:
             self.correlated()
+        elif kind < 71:
+            self.diamond()
         elif kind < 76:
             self.packet()
         elif kind < 81:
@@ -831,6 +833,102 @@ class Grammar:
         else:
             self.set_number(thing, limit)
             self.index()
+
+    def diamond(self) -> None:
+        """Two ways that set the same places differently; one of them tells later which it was."""
+        chance = self.chance
+        w = self.w
+        key = self.target(True)
+        size_register = self.target(True)
+        thing = self.target(False)
+        if key in (size_register, thing) or size_register == thing:
+            return
+        if self.perm[key] != FREE or self.perm[size_register] != FREE or self.perm[thing] != FREE:
+            return
+        pointer = self.find(POINTER)
+        slot: i64 = chance.below(8)
+        offset: i64 = -8 * (slot + 1)
+        first: i64 = self.constant()
+        second: i64 = first + 1 + chance.below(3)
+        if second > 0x7FFFFFFF:
+            second = 0
+        bounds = [chance.below(8), chance.below(24)]
+        rooms = [0, 0]
+        otherwise = w.label()
+        done = w.label()
+        known = chance.one_in(3)
+        if known:
+            # the key is a number that was there before, and the branch is on it
+            source = self.number()
+            if source in (key, size_register, thing):
+                return
+            w.move(key, source)
+            w.jump([JEQ, JSLE, JLE][chance.below(3)], key, first, otherwise, not chance.one_in(4))
+        else:
+            self.condition(otherwise)
+        side: i64 = 0
+        while side < 2:
+            if side == 1:
+                w.goto(done)
+                w.place(otherwise)
+            if not known:
+                w.set(key, first if side == 1 else second)
+            if pointer >= 0 and pointer not in (key, size_register, thing) and chance.one_in(2):
+                w.move(thing, pointer)
+                step: i64 = 0
+                if self.m.room[pointer] > 8:
+                    step = chance.below(8)
+                if step > 0 and chance.one_in(2):
+                    w.alu(ADD, thing, step)
+                    rooms[side] = self.m.room[pointer] - step
+                else:
+                    rooms[side] = self.m.room[pointer]
+            else:
+                size: i64 = 8 * (1 + chance.below(3))
+                w.move(thing, 10)
+                w.alu(ADD, thing, -64 - size)
+                rooms[side] = size
+            if chance.one_in(2):
+                w.set(size_register, bounds[side])
+            else:
+                w.load(1, size_register, 10, offset)
+                w.jump(JGT, size_register, bounds[side] + self.skew(), self.out)
+            if chance.one_in(3):
+                w.store(8, 10, offset, thing if chance.one_in(2) else size_register)
+            side = side + 1
+        w.place(done)
+        self.m.slot_kind[slot] = NONE
+        kept = self.perm.copy()
+        self.perm[key] = LOCKED
+        self.perm[size_register] = LOCKED
+        self.perm[thing] = LOCKED
+        self.m.kind[key] = NONE
+        self.m.kind[size_register] = NONE
+        self.m.kind[thing] = NONE
+        self.some(chance.below(3))
+        self.perm = kept
+        if (key < 6 or size_register < 6 or thing < 6) and self.m.kind[0] == NUMBER:
+            return  # a call may have come between
+        chosen: i64 = chance.below(2)
+        if known:
+            chosen = 1
+            w.jump(JSGT, key, first, self.out)
+            if chance.one_in(2):
+                w.jump(JGT, key, first, self.out)
+        elif chosen == 1:
+            w.jump(JNE, key, first, self.out, not chance.one_in(4))
+        else:
+            w.jump([JNE, JSLT, JLT][chance.below(3)], key, second, self.out)
+        self.set_number(key, -1)
+        self.set_number(size_register, bounds[chosen])
+        self.m.kind[thing] = POINTER
+        self.m.room[thing] = rooms[chosen]
+        self.m.back[thing] = 0
+        if rooms[chosen] > bounds[chosen]:
+            w.alu_reg(ADD, thing, size_register)
+            self.m.room[thing] = rooms[chosen] - bounds[chosen]
+            at: i64 = self.m.room[thing] - 1 + self.skew()
+            w.load(1, key, thing, at)
 
     def load_packet(self) -> None:
         """Fetch the packet's bounds from the context."""
