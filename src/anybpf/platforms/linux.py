@@ -7,17 +7,10 @@ an object. Facts belong into the ``linux_*`` tables, not here.
 from __future__ import annotations
 
 from anybpf.platforms.build import context_of, helper_numbers
-from anybpf.platforms.kinds import BTF_POINTER, CONTEXT, MAP, RCU, TRUSTED
+from anybpf.platforms.kinds import MAP
 from anybpf.platforms.linux_contexts import ACCESS, GROUPS, LAYOUTS, PLAIN, POINTEES
 from anybpf.platforms.linux_errnos import ERRNO_ALIASES, ERRNOS
 from anybpf.platforms.linux_helpers import HELPERS, VARIANTS
-from anybpf.platforms.linux_kfuncs import (
-    ATTACH_TYPES_OF,
-    CALLBACKS,
-    CALLERS,
-    KFUNCS,
-    SUFFIXES,
-)
 from anybpf.platforms.linux_maps import MAP_FLAGS, MAP_HELPERS, MAP_TYPE_ALIASES, MAP_TYPES
 from anybpf.platforms.linux_programs import (
     ATTACH_TYPES,
@@ -43,12 +36,10 @@ from anybpf.platforms.linux_targets import BOOL_HOOKS, MEMBERS, argument_words
 from anybpf.platforms.model import (
     Arg,
     AttachType,
-    Callback,
     Context,
     ErrorNumber,
     Flag,
     Helper,
-    Kfunc,
     LinkType,
     MapType,
     ProgramType,
@@ -56,7 +47,7 @@ from anybpf.platforms.model import (
     ReturnRange,
     SpecialField,
 )
-from anybpf.platforms.platform import Platform
+from anybpf.platforms.platform import CallTables, Platform
 from anybpf.platforms.prototype import limit, parse
 from anybpf.platforms.table import Row, Table
 
@@ -109,9 +100,7 @@ def make() -> Platform:
         pointee_kinds=list(POINTEES),
         make_pointee=_pointee,
         uses_license=True,
-        kfuncs=Table("kernel function of linux", _kfunc_rows(), _kfunc),
-        kfunc_suffixes=SUFFIXES,
-        callbacks=Table("callback of linux", _callback_rows(), _callback),
+        make_calls=_calls,
         rules=RULES,
         special_fields=_special_fields(),
         pointer_structures=POINTER_STRUCTURES,
@@ -169,41 +158,10 @@ def _variant(row: tuple[str, int, str], program_type: str) -> Helper:
     )
 
 
-def _kfunc_rows() -> list[Row]:
-    """The rows with their positions in front, as a table wants them."""
-    return [(index, *row) for index, row in enumerate(KFUNCS, 1)]
+def _calls() -> CallTables:
+    from anybpf.platforms.linux_calls import make
 
-
-def _kfunc(row: Row) -> Kfunc:
-    _, name, prototype, flags, callers, since = row
-    args, returns = parse(prototype)
-    words = flags.split()
-    trust = TRUSTED if "trusted_args" in words else RCU if "rcu" in words else ""
-    for arg in args:
-        if arg.kind in (BTF_POINTER, CONTEXT):
-            arg.trust = TRUSTED if arg.releases else trust
-    return Kfunc(
-        name,
-        args,
-        returns,
-        flags=words,
-        since=since,
-        program_types=CALLERS[callers].split(),
-        attach_types=ATTACH_TYPES_OF.get(name, "").split(),
-    )
-
-
-def _callback_rows() -> list[Row]:
-    return [(index, *row) for index, row in enumerate(CALLBACKS, 1)]
-
-
-def _callback(row: Row) -> Callback:
-    _, name, parameters, low, high, manner = row
-    args, _ = parse(f"{parameters} -> int")
-    runs, *marks = manner.split()
-    return Callback(
-        name, args, low, high, runs, sleeps="sleeps" in marks, in_lock="in_lock" in marks
-    )
+    return make()
 
 
 def _special_fields() -> list[SpecialField]:

@@ -31,6 +31,27 @@ from anybpf.platforms.model import (
 from anybpf.platforms.table import Row, Table, near
 
 
+class CallTables:
+    """Functions that programs call by name, how to read others, and what calls programs back."""
+
+    __slots__ = ("callbacks", "kfuncs", "suffixes")
+
+    def __init__(
+        self,
+        platform: str,
+        kfuncs: Table[Kfunc] | None = None,
+        callbacks: Table[Callback] | None = None,
+        suffixes: dict[str, str] | None = None,
+    ) -> None:
+        self.kfuncs: Table[Kfunc] = (
+            Table(f"kernel function of {platform}", ()) if kfuncs is None else kfuncs
+        )
+        self.callbacks: Table[Callback] = (
+            Table(f"callback of {platform}", ()) if callbacks is None else callbacks
+        )
+        self.suffixes = {} if suffixes is None else suffixes
+
+
 class Platform:
     """What one system offers to programs.
 
@@ -41,20 +62,19 @@ class Platform:
     ``section_rows`` are the rows of the section table by name. ``legacy_map_fields`` are what
     follows type, key size, value size and entries in a definition of the time before BTF; empty
     where loaders never agreed.
-    ``uses_license``: whether the licence decides what a program may call. ``kfuncs`` are functions
-    that programs call by name, ``kfunc_suffixes`` what the ends of parameters' names say about
-    such functions, in the words of ``prototype``. ``rules`` say what programs may do, by name,
-    ``rule_texts`` what that means. ``special_fields`` are structures that map values may hold,
-    ``pointer_structures`` the kernel structures behind kinds of pointers, ``projections`` those
-    behind structures that programs see.
+    ``uses_license``: whether the licence decides what a program may call. ``rules`` say what
+    programs may do, by name, ``rule_texts`` what that means. ``special_fields`` are structures
+    that map values may hold, ``pointer_structures`` the kernel structures behind kinds of
+    pointers, ``projections`` those behind structures that programs see.
     """
 
     __slots__ = (
         "_added_helpers",
         "_argument_words",
-        "_callbacks",
+        "_calls",
         "_extensions",
         "_loose",
+        "_make_calls",
         "_make_pointee",
         "_make_structure",
         "_section_rules",
@@ -62,8 +82,6 @@ class Platform:
         "bool_targets",
         "errnos",
         "helpers",
-        "kfunc_suffixes",
-        "kfuncs",
         "legacy_map_fields",
         "limit_texts",
         "limits",
@@ -108,9 +126,7 @@ class Platform:
         pointee_kinds: Iterable[str] = (),
         make_pointee: Callable[[str], Context] | None = None,
         uses_license: bool = False,
-        kfuncs: Table[Kfunc] | None = None,
-        kfunc_suffixes: dict[str, str] | None = None,
-        callbacks: Table[Callback] | None = None,
+        make_calls: Callable[[], CallTables] | None = None,
         rules: tuple[tuple[str, bool, str], ...] = (),
         special_fields: Iterable[SpecialField] = (),
         pointer_structures: dict[str, str] | None = None,
@@ -138,13 +154,8 @@ class Platform:
         self.pointee_kinds = tuple(pointee_kinds)
         self._make_pointee = make_pointee
         self.uses_license = uses_license
-        self.kfuncs: Table[Kfunc] = (
-            Table(f"kernel function of {name}", ()) if kfuncs is None else kfuncs
-        )
-        self.kfunc_suffixes = {} if kfunc_suffixes is None else kfunc_suffixes
-        self._callbacks: Table[Callback] = (
-            Table(f"callback of {name}", ()) if callbacks is None else callbacks
-        )
+        self._make_calls = make_calls
+        self._calls: CallTables | None = None
         self.rules = {row[0]: row[1] for row in rules}
         self.rule_texts = {row[0]: row[2] for row in rules}
         self.special_fields = {field.name: field for field in special_fields}
@@ -268,6 +279,24 @@ class Platform:
         ]
         return general + own_ones
 
+    @property
+    def calls(self) -> CallTables:
+        """Kernel functions and callbacks; their rows are read when they are first asked for."""
+        if self._calls is None:
+            make = self._make_calls
+            self._calls = CallTables(self.name) if make is None else make()
+        return self._calls
+
+    @property
+    def kfuncs(self) -> Table[Kfunc]:
+        """Functions of the kernel that programs call by name."""
+        return self.calls.kfuncs
+
+    @property
+    def kfunc_suffixes(self) -> dict[str, str]:
+        """What ends of parameters' names say of kernel functions, in the words of ``prototype``."""
+        return self.calls.suffixes
+
     def kfunc(self, name: str) -> Kfunc | None:
         """The kernel function of that name, or None if the table has none.
 
@@ -303,10 +332,10 @@ class Platform:
         >>> get("linux").callback("timer").runs
         'later'
         """
-        return self._callbacks[shape]
+        return self.calls.callbacks[shape]
 
     def callback_shapes(self) -> list[str]:
-        return self._callbacks.names()
+        return self.calls.callbacks.names()
 
     def allows(self, rule: str) -> bool:
         """Whether programs may do what the rule names; False for a rule that is not there."""
