@@ -19,7 +19,16 @@ from anybpf.verifier.values import (
 
 
 def entry_state(env: Environment) -> State:
-    """The context in r1, the stack in r10, nothing else."""
+    """The context in r1, the stack in r10, nothing else.
+
+    A program that replaces a function begins with that function's parameters.
+    """
+    if "as_target" in env.program_type.flags and env.program.function.type_id > 0:
+        from anybpf.verifier.globals import global_entry_state
+
+        begun = global_entry_state(env, env.program.function)
+        if isinstance(begun, State):
+            return begun
     state = blank_state(env)
     state.regs[1] = Value(CONTEXT, 0, None, env.context_region)
     return state

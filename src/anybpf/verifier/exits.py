@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from mypy_extensions import i64
 
 from anybpf.verifier import arithmetic, faults, numbers
 from anybpf.verifier.deduction import settle_value
 from anybpf.verifier.environment import Environment, Fault
 from anybpf.verifier.state import State
+from anybpf.verifier.typed import returns_nothing
 from anybpf.verifier.values import MEMORY, MIXED, NUMBER, UNINIT, Value
+
+# Program types that stand for functions of the kernel, some of which return nothing.
+VOID_TARGETS: Final = ("lsm", "struct_ops")
 
 
 def check_exit(st: State, env: Environment) -> Fault | None:
     """The end of the entry function."""
     value = settled(st, st.regs[0])
+    if env.program_type.name in VOID_TARGETS and returns_nothing(env):
+        return nothing_held(st)
     if value.kind == UNINIT:
         return _nothing_returned()
     if value.kind != NUMBER:

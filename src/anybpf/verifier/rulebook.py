@@ -16,6 +16,8 @@ from anybpf.verifier.fields import FieldMap, fields_of
 
 if TYPE_CHECKING:
     from anybpf.verifier.rules import FunctionRule
+    from anybpf.verifier.structures import Structure
+    from anybpf.verifier.typed import ArgumentType
 
 # Flags of map creation: Linux UAPI header linux/bpf.h.
 RDONLY_PROG = 1 << 7
@@ -31,15 +33,19 @@ class Rulebook:
     """
 
     __slots__ = (
+        "arguments",
+        "arguments_known",
         "context",
         "functions",
         "gpl",
         "helpers",
+        "operations",
         "packet_arguments",
         "packet_free",
         "packet_writes",
         "pointees",
         "sleepable",
+        "structures",
     )
 
     def __init__(self, env: Environment) -> None:
@@ -48,6 +54,11 @@ class Rulebook:
         self.context: Layout = Layout(kind.context, env.attach_type)
         self.pointees: dict[str, Layout | None] = {}
         self.helpers: dict[int, FunctionRule] = {}
+        # Kernel structures and the arguments of a typed context, as they were looked up.
+        self.structures: dict[str, Structure] = {}
+        self.arguments: list[ArgumentType] | None = None
+        self.arguments_known: bool = False
+        self.operations: str = ""  # the kernel interface that the program implements
         self.functions: dict[str, Function] | None = None
         # A platform that does not restrict packets by program type lets all use them as memory.
         self.packet_free: bool = not env.platform.uses_license
