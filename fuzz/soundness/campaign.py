@@ -18,6 +18,7 @@ from fuzz.soundness.blocks import KIND_NAMES
 from fuzz.soundness.code import Code
 from fuzz.soundness.compare import Comparer
 from fuzz.soundness.generate import Generator, Program, standard_maps
+from fuzz.soundness.live import Live, everything, goes_back
 from fuzz.soundness.machine import Machine
 from fuzz.soundness.mutate import Original
 from fuzz.soundness.scene import Scene
@@ -168,11 +169,16 @@ class Campaign:
         # The verifier lays functions out in its own order.
         machine = Machine(self.scene(program), Code(verification.instructions))
         comparer = Comparer(machine)
+        # Where paths end because others go on from there, only what is read there agrees.
+        strict = verification.stats.phase == "merged" and not goes_back(machine.code)
+        live = Live(machine.code, machine.scene)
+        if strict:
+            live.registers, live.slots = everything(machine.code.count)
         tally = self.tally
         run: i64 = 0
         while run < runs:
             machine.start(program.number + 1, run)
-            text = self.compare(machine, comparer, verification)
+            text = self.compare(machine, comparer, verification, live, strict)
             tally.runs += 1
             tally.steps += machine.steps
             if machine.unsupported:
@@ -183,7 +189,14 @@ class Campaign:
             run = run + 1
         return None
 
-    def compare(self, machine: Machine, comparer: Comparer, verification: Verification) -> str:
+    def compare(
+        self,
+        machine: Machine,
+        comparer: Comparer,
+        verification: Verification,
+        live: Live,
+        strict: bool,
+    ) -> str:
         """One run, step by step; why it was not foreseen, or nothing."""
         states = verification.states
         facts = verification.facts
@@ -206,13 +219,15 @@ class Campaign:
             # The state that fitted last time, or the one after it, probably fits.
             count: i64 = len(foreseen)
             first: i64 = last.get(pc, 0)
-            reason = comparer.explain(foreseen[first])
+            registers = live.registers[pc]
+            slots = live.slots[pc]
+            reason = comparer.explain(foreseen[first], registers, slots, strict)
             if reason:
                 i: i64 = 1
                 fits = False
                 while i < count:
                     at: i64 = (first + i) % count
-                    if not comparer.explain(foreseen[at]):
+                    if not comparer.explain(foreseen[at], registers, slots, strict):
                         last[pc] = at
                         fits = True
                         break

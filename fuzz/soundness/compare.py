@@ -47,6 +47,7 @@ from fuzz.soundness.machine import Machine
 UNINIT = 0
 NUMBER = 1
 MIXED = 12
+ALL_SLOTS = (1 << 64) - 1
 # How deep a pile of alternatives is looked into.
 DEEP = 64
 
@@ -82,8 +83,12 @@ class Comparer:
         self.owners: dict[Region, Block] = {}
         self.reason: str = ""
 
-    def explain(self, st: State) -> str:
-        """Why the machine is not in this state, empty if it is."""
+    def explain(self, st: State, live: int, live_slots: int, callers: bool) -> str:
+        """Why the machine is not in this state, empty if it is.
+
+        ``live`` and ``live_slots`` have a bit for each register, and slot of the innermost frame,
+        that is to be looked at; with ``callers`` all that belongs to callers is as well.
+        """
         machine = self.machine
         self.st = st
         self.words = {}
@@ -94,7 +99,7 @@ class Comparer:
         depth: i64 = len(machine.saved)
         if st.depth != depth:
             return f"call depth {depth} is foreseen as {st.depth}"
-        if not self._registers(st) or not self._stack(st):
+        if not self._registers(st, live, callers) or not self._stack(st, live_slots, callers):
             return self.reason
         if not self._claims(st):
             return self.reason
@@ -102,13 +107,13 @@ class Comparer:
 
     # What registers and slots hold.
 
-    def _registers(self, st: State) -> bool:
+    def _registers(self, st: State, live: int, callers: bool) -> bool:
         machine = self.machine
         regs = st.regs
         i: i64 = 0
         while i < 11:
             value = regs[i]
-            if value.kind != UNINIT:
+            if value.kind != UNINIT and (live >> i) & 1:
                 if not machine.defined[i] and not self._may_be_unset(st, value, 0):
                     self.reason = f"r{i} was not written, is foreseen as {show(st, value)}"
                     return False
@@ -118,6 +123,8 @@ class Comparer:
                     self._complain(st, f"r{i}", value, machine.words[i], machine.owners[i])
                     return False
             i = i + 1
+        if not callers:
+            return True
         at: i64 = 11
         for kept in machine.saved:
             if at + 4 > len(regs):
@@ -317,7 +324,7 @@ class Comparer:
             return contains(unknown.range, (word - u64(value.offset)) & WORD)
         if owner is None:
             region = value.region
-            stale = (kind in (PACKET, PACKET_META)) and region is not st.packet
+            stale = kind in (PACKET, PACKET_META, PACKET_END) and region is not st.packet
             return stale or (region is not None and region.nullable)
         return owner.kind == kind
 
@@ -515,17 +522,24 @@ class Comparer:
 
     # The stack.
 
-    def _stack(self, st: State) -> bool:
+    def _stack(self, st: State, live: int, callers: bool) -> bool:
         frames = self.machine.frames
         stack = st.stack
         if len(stack) != 64 * len(frames):
             self.reason = f"{len(stack)} cells of stack are foreseen for {len(frames)} frames"
             return False
         at: i64 = 0
+        innermost: i64 = len(stack) - 64
         for frame in frames:
             i: i64 = 0
+            if at < innermost and not callers:
+                i = 64
+            whole = at < innermost or live == ALL_SLOTS
             while i < 64:
                 cell = stack[at + i]
+                if not whole and not (live >> i) & 1:
+                    i = i + 1
+                    continue
                 if isinstance(cell, Value):
                     if cell.kind != UNINIT:
                         word = int.from_bytes(frame.data[i * 8 : i * 8 + 8], "little")

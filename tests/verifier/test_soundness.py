@@ -21,12 +21,14 @@ from fuzz.soundness.campaign import Campaign
 from fuzz.soundness.code import Code
 from fuzz.soundness.compare import Comparer, contains
 from fuzz.soundness.generate import Generator, standard_maps
+from fuzz.soundness.live import ALL_REGISTERS, ALL_SLOTS, Live
 from fuzz.soundness.machine import Machine
 from fuzz.soundness.minimise import without
 from fuzz.soundness.scene import Scene
 from tests.isa import conformance
 
 LINUX = get("linux")
+ALL = (ALL_REGISTERS, ALL_SLOTS, True)
 
 
 def machine(text: str, type_name: str = "xdp") -> Machine:
@@ -128,10 +130,10 @@ def test_a_wrong_state_is_noticed() -> None:
         for _ in range(2):
             runner.step()
         state = verification.states[2][0]
-        assert comparer.explain(state) == ""
+        assert comparer.explain(state, *ALL) == ""
         wrong = state.copy()
         wrong.regs[2] = Value(NUMBER, 0, Unknown(between(0, 3), PLAIN, 0, None), None)
-        seen.add(comparer.explain(wrong) == "")
+        seen.add(comparer.explain(wrong, *ALL) == "")
     assert seen == {True, False}
 
 
@@ -147,3 +149,10 @@ def test_jumps_follow_when_instructions_are_taken_out() -> None:
     shorter = without(code, 3, 4)
     assert shorter is not None
     assert shorter == assemble("r0 = 0; r1 = 1 ll; if r0 == 0 goto out; r3 = 3; out: exit")
+
+
+def test_what_is_read_again() -> None:
+    text = "r2 = 1; *(u64 *)(r10 - 8) = r2; r3 = *(u64 *)(r10 - 8); if r3 == 0 goto out; r0 = r2; "
+    live = Live(Code(assemble(text + "exit; out: r0 = 0; exit")), Scene(LINUX, "xdp", []))
+    assert [bin(bits).count("1") for bits in live.registers[:6]] == [1, 2, 2, 2, 1, 0]
+    assert list(live.slots[:4]) == [0, 0, 1 << 63, 0]
