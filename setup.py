@@ -13,7 +13,7 @@ from typing import Any
 from setuptools import Extension, setup
 
 ROOT = Path(__file__).resolve().parent
-COMPILED_ROOMS = ("isa", "btf", "objects")
+COMPILED_ROOMS = ("isa", "btf", "objects", "verifier")
 
 
 def core() -> Extension:

@@ -25,7 +25,8 @@ ALLOWED: dict[str, set[str]] = {
     "platforms": set(),
     "toolchain": set(),
     "objects": {"isa", "btf", "platforms"},
-    "cli": {"isa", "btf", "platforms", "toolchain", "objects"},
+    "verifier": {"isa", "btf", "platforms", "objects"},
+    "cli": {"isa", "btf", "platforms", "toolchain", "objects", "verifier"},
 }
 OPEN_TO_ALL = {"errors", "_core", "__version__"}
 

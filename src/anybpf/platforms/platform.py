@@ -65,7 +65,8 @@ class Platform:
     ``uses_license``: whether the licence decides what a program may call. ``rules`` say what
     programs may do, by name, ``rule_texts`` what that means. ``special_fields`` are structures
     that map values may hold, ``pointer_structures`` the kernel structures behind kinds of
-    pointers, ``projections`` those behind structures that programs see.
+    pointers, ``projections`` those behind structures that programs see. ``derived`` is where others
+    keep what they made of the rows; it is emptied when rows change.
     """
 
     __slots__ = (
@@ -80,6 +81,7 @@ class Platform:
         "_section_rules",
         "attach_types",
         "bool_targets",
+        "derived",
         "errnos",
         "helpers",
         "legacy_map_fields",
@@ -156,6 +158,7 @@ class Platform:
         self.uses_license = uses_license
         self._make_calls = make_calls
         self._calls: CallTables | None = None
+        self.derived: dict[object, object] = {}
         self.rules = {row[0]: row[1] for row in rules}
         self.rule_texts = {row[0]: row[2] for row in rules}
         self.special_fields = {field.name: field for field in special_fields}
@@ -538,6 +541,7 @@ class Platform:
             )
         self._sort_loose()
         self._extensions[extension.name] = extension
+        self.derived.clear()
 
     def unregister(self, name: str) -> None:
         """Take an extension's rows away again."""
@@ -547,6 +551,7 @@ class Platform:
                 f"no extension {name!r} is registered on platform {self.name}"
                 f"{near(name, self._extensions)}"
             )
+        self.derived.clear()
         for helper in extension.helpers:
             if helper.program_type:
                 kind = self.program_types[helper.program_type]

@@ -169,7 +169,7 @@ class MapArgument(ArgumentRule):
                 self.register,
             )
         call.map = index
-        if index in rule.accepted:
+        if env.maps[index].type_name in rule.accepted and not rule.writes_map:
             return None
         return self.accept(env, rule, index)
 
@@ -199,7 +199,7 @@ class MapArgument(ArgumentRule):
                 f"{rule.name} changes map {info.name}, which programs may only read",
                 self.register,
             )
-        rule.accepted[int(index)] = True
+        rule.accepted[info.type_name] = True
         return None
 
 

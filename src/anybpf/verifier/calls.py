@@ -60,7 +60,11 @@ class FunctionCall(Operation):
         self.runs: i64 = 0
         self.map_seen: i64 = -1
         self.key_seen: i64 = -1
-        self.use = use_of(rule)
+        use = rule.use
+        if use is None:
+            use = use_of(rule)
+            rule.use = use
+        self.use = use
 
     def operands(self) -> list[i64]:
         return [argument.register for argument in self.rule.arguments]
@@ -217,26 +221,31 @@ def _asleep(rule: FunctionRule, st: State) -> Fault:
 def compile_helper(env: Environment, pc: i64, number: i64) -> Operation | Fault:
     """The operation for a call by number, or why this program may not make it."""
     rules = rulebook(env)
-    helper = env.platform.find_helper(int(number), env.program_type.name)
+    found = rules.helpers.get(int(number))
+    if found is None:
+        found = _helper(env, int(number))
+        rules.helpers[int(number)] = found
+    if isinstance(found, Fault):
+        return found
+    if found.calls_back:
+        from anybpf.verifier.callbacks import compile_callback
+
+        return compile_callback(env, pc, found, found.args)
+    if found.leaves:
+        return TailCall(pc, found)
+    return HelperCall(pc, found)
+
+
+def _helper(env: Environment, number: int) -> FunctionRule | Fault:
+    """The rule for a helper, or why programs like this one may not call it."""
+    helper = env.platform.find_helper(number, env.program_type.name)
     if helper is None:
         return Fault(
             faults.HELPER_UNAVAILABLE,
             f"calls helper number {number}, which {env.platform.name} does not have",
         )
     fault = unavailable(env, helper)
-    if fault is not None:
-        return fault
-    rule = rules.helpers.get(int(number))
-    if rule is None:
-        rule = helper_rule(env, helper)
-        rules.helpers[int(number)] = rule
-    if "calls_back" in rule.flags:
-        from anybpf.verifier.callbacks import compile_callback
-
-        return compile_callback(env, pc, rule, helper.args)
-    if "tail_call" in rule.flags or "no_return" in rule.flags:
-        return TailCall(pc, rule)
-    return HelperCall(pc, rule)
+    return helper_rule(env, helper) if fault is None else fault
 
 
 def use_of(rule: FunctionRule) -> CallUse | None:
@@ -313,6 +322,9 @@ def helper_rule(env: Environment, helper: Helper) -> FunctionRule:
     rule = FunctionRule(helper.name, helper.number, helper.returns, helper.flags)
     rule.map_types = helper.map_types
     rule.writes_map = helper.name in MAP_WRITERS
+    rule.calls_back = "calls_back" in helper.flags
+    rule.leaves = "tail_call" in helper.flags or "no_return" in helper.flags
+    rule.args = helper.args
     fill(env, rule, helper.args)
     return rule
 

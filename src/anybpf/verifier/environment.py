@@ -20,7 +20,6 @@ from anybpf.verifier.values import (
     FUNCTION,
     MAP,
     MAP_VALUE,
-   
     READ_ONLY,
     STACK,
     Region,
@@ -70,6 +69,7 @@ class MapInfo:
         "region",
         "spec",
         "type",
+        "type_name",
         "value_region",
         "value_size",
     )
@@ -78,6 +78,7 @@ class MapInfo:
         self.index: i64 = index
         self.spec: MapSpec = spec
         self.name: str = spec.name
+        self.type_name: str = spec.type
         self.type: MapType | None = map_type
         self.key_size: i64 = spec.key_size
         self.value_size: i64 = spec.value_size

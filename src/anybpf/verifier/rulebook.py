@@ -1,6 +1,6 @@
 """What the checks made of the platform's rows for one program: compiled once, looked up often.
 
-Hangs on the environment. Nothing here checks anything.
+Kept with the platform, for all programs of the same type and licence. Nothing here checks anything.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from mypy_extensions import i64
 
 from anybpf.objects.specs import Function
 from anybpf.verifier.contexts import Layout
-from anybpf.verifier.environment import Environment, MapInfo
+from anybpf.verifier.environment import Environment, Fault, MapInfo
 from anybpf.verifier.fields import FieldMap, fields_of
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ class Rulebook:
         flags = kind.flags
         self.context: Layout = Layout(kind.context, env.attach_type)
         self.pointees: dict[str, Layout | None] = {}
-        self.helpers: dict[int, FunctionRule] = {}
+        # Helpers by number: the rule, or why this program may not call it.
+        self.helpers: dict[int, FunctionRule | Fault] = {}
         # Kernel structures and the arguments of a typed context, as they were looked up.
         self.structures: dict[str, Structure] = {}
         self.arguments: list[ArgumentType] | None = None
@@ -103,7 +104,21 @@ def is_gpl(text: str) -> bool:
 def rulebook(env: Environment) -> Rulebook:
     found = env.rulebook
     if found is None:
-        found = Rulebook(env)
+        program = env.program
+        key = (
+            "rulebook",
+            env.program_type.name,
+            env.attach_type,
+            program.license,
+            tuple(program.flags),
+        )
+        derived = env.platform.derived
+        known = derived.get(key)
+        if isinstance(known, Rulebook):
+            found = known
+        else:
+            found = Rulebook(env)
+            derived[key] = found
         env.rulebook = found
     return found
 

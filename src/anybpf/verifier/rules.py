@@ -10,9 +10,10 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from anybpf.platforms.model import Return
+from anybpf.platforms.model import Arg, Return
 from anybpf.verifier.environment import Environment, Fault
 from anybpf.verifier.fields import SpecialField
+from anybpf.verifier.liveness import CallUse
 from anybpf.verifier.numbers import MAX, MIN, Range
 from anybpf.verifier.state import State
 from anybpf.verifier.values import NOTHING, ObjectCell, Region, Value
@@ -156,11 +157,14 @@ class FunctionRule:
 
     __slots__ = (
         "accepted",
+        "args",
         "arguments",
+        "calls_back",
         "effects",
         "flags",
         "in_lock",
         "invalidates",
+        "leaves",
         "length_bound",
         "map_types",
         "name",
@@ -170,6 +174,7 @@ class FunctionRule:
         "result",
         "returns",
         "sleeps",
+        "use",
         "writes_map",
     )
 
@@ -188,8 +193,14 @@ class FunctionRule:
         self.in_lock: bool = "in_lock" in flags
         self.length_bound: bool = "returns_length" in flags
         self.writes_map: bool = False
-        # Maps by index that were found to suit.
-        self.accepted: dict[int, bool] = {}
+        # The row's own arguments, and whether it calls back or may not come back.
+        self.args: tuple[Arg, ...] = ()
+        self.calls_back: bool = False
+        self.leaves: bool = False
+        # What a call reads, once asked for.
+        self.use: CallUse | None = None
+        # Types of maps that were found to suit.
+        self.accepted: dict[str, bool] = {}
         self.range: Range | None = None
         if returns.low != MIN or returns.high != MAX:
             self.range = number_range(returns.low, returns.high)
