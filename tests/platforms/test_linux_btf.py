@@ -84,6 +84,7 @@ STRUCTURES = [
     "bpf_sockopt",
     "bpf_cgroup_dev_ctx",
     "bpf_tcp_sock",
+    "bpf_xdp_sock",
     "bpf_flow_keys",
     "bpf_nf_ctx",
     "pt_regs",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 
@@ -90,6 +91,65 @@ def test_maps_of_programs_that_sleep(kind: MapType) -> None:
             os.close(inner)
 
 
+KEY = kernel.instruction(0x7A, 10, 0, -8) + kernel.instruction(0xBF, 2, 10)
+KEY += kernel.instruction(0x07, 2, imm=-8)
+# What the verifier calls the result of a look-up once it is known not to be null.
+FOUND = {"map_value": "map_value", "socket": "sock", "xdp_sock": "xdp_sock", "map": "map_ptr"}
+
+
+@pytest.mark.parametrize("kind", plain_maps(), ids=lambda kind: kind.name)
+def test_look_ups(kind: MapType) -> None:
+    if "bpf_map_lookup_elem" not in [LINUX.helpers.name(number) for number in kind.helpers]:
+        return
+    inner, _ = kernel.create_map(2, 4, 4, 1) if kind.holds == "maps" else (0, "")
+    key, value, entries = [
+        smallest(rule) for rule in (kind.key_size, kind.value_size, kind.entries)
+    ]
+    flags = sum(flag.bit for flag in LINUX.map_flags if flag.name in kind.required_flags)
+    handle, problem = kernel.create_map(kind.number, key, value, entries, flags, inner)
+    assert handle >= 0, problem
+    try:
+        code = KEY + kernel.instruction(0x18, 1, 1, 0, handle) + kernel.instruction(0)
+        code += kernel.instruction(0x85, imm=1) + kernel.instruction(0x55, 0, 0, 2)
+        code += kernel.exit_with(1)
+        # A call to nothing makes the load fail, so that there is a log.
+        stop = kernel.instruction(0xBF, 9, 0) + kernel.instruction(0x85, imm=1 << 20)
+        _, log = attempt("xdp", "xdp", code + stop + kernel.exit_with(1))
+        found = re.findall(r"R9(?:_w)?=([a-z_]+)\(", log)
+        assert found[-1] == FOUND[kind.lookup.kind], log
+        assert ("ref_obj_id" in log) == kind.lookup.acquires
+        write = kernel.instruction(0x72, 0) + kernel.exit_with(1)
+        written, _ = attempt("xdp", "xdp", code + write)
+        assert written == (kind.lookup.kind == "map_value" and not kind.read_only)
+        if kind.lookup.kind == "xdp_sock":
+            layout = LINUX.pointee("xdp_sock")
+            assert layout is not None
+            for offset, size, opcode in ((0, 4, 0x61), (0, 1, 0x71), (4, 4, 0x61), (0, 8, 0x79)):
+                read = kernel.instruction(opcode, 3, 0, offset) + kernel.exit_with(1)
+                permitted, _ = attempt("xdp", "xdp", code + read)
+                assert permitted == (layout.access(offset, size) is not None)
+    finally:
+        os.close(handle)
+        if inner:
+            os.close(inner)
+
+
+@pytest.mark.parametrize("name", ["sockmap", "sockhash"])
+def test_who_may_delete_sockets(name: str) -> None:
+    kind = LINUX.map_type(name)
+    handle, problem = kernel.create_map(kind.number, 4, 8, 1)
+    assert handle >= 0, problem
+    code = KEY + kernel.instruction(0x18, 1, 1, 0, handle) + kernel.instruction(0)
+    code += kernel.instruction(0x85, imm=3) + kernel.exit_with(1)
+    try:
+        for program_type, attach_type in CASES:
+            if program_type != "syscall":  # it may not use such maps at all
+                permitted, _ = attempt(program_type, attach_type, code)
+                assert permitted == (program_type in kind.deleters), program_type
+    finally:
+        os.close(handle)
+
+
 def test_rules() -> None:
     """A few instructions for those rules that a few instructions can show."""
     xdp = "xdp"
@@ -99,6 +159,12 @@ def test_rules() -> None:
     misaligned = kernel.instruction(0x7A, 10, 0, -12, 0) + exit_
     divide = kernel.instruction(0xB7, 0) + kernel.instruction(0xB7, 2)
     divide += kernel.instruction(0x3F, 0, 2) + exit_
+    moved = kernel.instruction(0x07, 1, imm=4) + kernel.instruction(0x61, 0, 1) + exit_
+    atomic = kernel.instruction(0xB7) + kernel.instruction(0xC3, 1) + exit_
+    acquire = kernel.instruction(0x7A, 10, 0, -8)
+    acquire += kernel.instruction(0xDB, 0, 10, -8, 0x100) + exit_
+    counted = kernel.instruction(0xE5, 0, 0, 1) + kernel.instruction(0x05, 0, 0, -2) + exit_
+    jump = kernel.instruction(0xB7, 1) + kernel.instruction(0x0D, 1) + exit_
     indirect = kernel.instruction(0xB7, 1) + kernel.instruction(0x8D, 1) + exit_
     for rule, code in (
         ("unreachable_code", unreachable),
@@ -106,6 +172,11 @@ def test_rules() -> None:
         ("misaligned_stack", misaligned),
         ("division_by_zero", divide),
         ("indirect_calls", indirect),
+        ("indirect_jumps", jump),
+        ("context_arithmetic", moved),
+        ("atomics_on_context", atomic),
+        ("load_acquire", acquire),
+        ("may_goto", counted),
     ):
         permitted, log = attempt(xdp, "xdp", code)
         assert permitted == LINUX.allows(rule), (rule, log)

@@ -141,7 +141,8 @@ class Function:
 
     ``flags`` are words out of: "gpl" (only for programs under a compatible licence), "sleeps",
     "calls_back", "later" (the callback runs after the call), "no_return" (does not come back when
-    it succeeds), "fastcall" (changes no register but the result), "invalidates_packet" (packet
+    it succeeds), "fastcall" (compilers may count on r1 to r5 where they save
+    and restore them around the call; a proof may not), "invalidates_packet" (packet
     pointers are void afterwards), "casts" (the result is the argument's object under another type,
     and dies with its reference), "slices" (the result points into the dynptr argument), "lock" and
     "unlock", "in_lock" (may be called while a lock is held; nothing else may).

@@ -90,6 +90,7 @@ ARG_KINDS = (
 # Return kinds.
 VOID = "void"
 TCP_SOCK = "tcp_sock"
+XDP_SOCK = "xdp_sock"
 MEMORY_OR_BTF = "memory_or_btf"  # what a per-CPU symbol's type makes of it
 KERNEL_CONTEXT = "kernel_context"  # the kernel's structure behind the program's context
 CAST = "cast"  # a read-only view as the type whose BTF id the constant argument gives
@@ -101,6 +102,8 @@ RETURN_KINDS = (
     SOCKET,
     SOCK_COMMON,
     TCP_SOCK,
+    XDP_SOCK,
+    MAP,
     BTF_POINTER,
     MEMORY,
     RINGBUF_MEMORY,

@@ -7,7 +7,7 @@ an object. Facts belong into the ``linux_*`` tables, not here.
 from __future__ import annotations
 
 from anybpf.platforms.build import context_of, helper_numbers
-from anybpf.platforms.kinds import MAP
+from anybpf.platforms.kinds import MAP, MAP_VALUE, SOCK_COMMON_BTF
 from anybpf.platforms.linux_contexts import ACCESS, GROUPS, LAYOUTS, PLAIN, POINTEES
 from anybpf.platforms.linux_errnos import ERRNO_ALIASES, ERRNOS
 from anybpf.platforms.linux_helpers import HELPERS, VARIANTS
@@ -22,11 +22,16 @@ from anybpf.platforms.linux_programs import (
     RETURNS,
 )
 from anybpf.platforms.linux_rules import (
+    LOOKUPS,
     POINTER_STRUCTURES,
     PROJECTIONS,
+    READ_ONLY_MAPS,
     RULES,
     SLEEPABLE_MAPS,
     SLEEPS,
+    SOCKET_MAP_DELETERS,
+    SOCKET_MAP_UPDATERS,
+    SOCKET_MAPS,
     SPECIAL_FIELDS,
     TRUSTED_ARGUMENTS,
     WRITABLE,
@@ -48,7 +53,7 @@ from anybpf.platforms.model import (
     SpecialField,
 )
 from anybpf.platforms.platform import CallTables, Platform
-from anybpf.platforms.prototype import limit, parse
+from anybpf.platforms.prototype import limit, parse, parse_back
 from anybpf.platforms.table import Row, Table
 
 # Limits: Linux kernel headers linux/bpf.h, linux/bpf_verifier.h, linux/filter.h (6.18).
@@ -235,6 +240,7 @@ def _pointee(kind: str) -> Context:
 def _map_type(row: Row) -> MapType:
     number, name, key, value, entries, flags, required, operations, holds, since = row
     marks = holds.split()
+    sockets = name in SOCKET_MAPS.split()
     return MapType(
         name,
         number,
@@ -249,6 +255,11 @@ def _map_type(row: Row) -> MapType:
         per_cpu="per_cpu" in marks,
         needs_btf="btf" in marks,
         sleepable=name in SLEEPABLE_MAPS.split(),
+        lookup=parse_back(LOOKUPS[name]) if name in LOOKUPS else None,
+        value_kind=SOCK_COMMON_BTF if sockets else MAP_VALUE,
+        updaters=SOCKET_MAP_UPDATERS.split() if sockets else (),
+        deleters=SOCKET_MAP_DELETERS.split() if sockets else (),
+        read_only=name in READ_ONLY_MAPS.split(),
         since=since,
     )
 

@@ -249,6 +249,10 @@ LAYOUTS: dict[str, tuple[int, tuple[tuple[str, int, int, str, str, str], ...]]] 
             ("icsk_retransmits", 108, 4, "u32", "whole", "scalar"),
         ),
     ),
+    "bpf_xdp_sock": (
+        4,
+        (("queue_id", 0, 4, "u32", "whole", "scalar"),),
+    ),
     "pt_regs": (
         168,
         (
@@ -453,5 +457,6 @@ POINTEES: dict[str, tuple[str, str, str, str]] = {
     ),
     "socket": ("bpf_sock", "*", "", "fields"),
     "tcp_sock": ("bpf_tcp_sock", "*", "", "fields"),
+    "xdp_sock": ("bpf_xdp_sock", "*", "", "fields"),
     "flow_keys": ("bpf_flow_keys", "*", "*", "open"),
 }

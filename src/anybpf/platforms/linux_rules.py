@@ -18,6 +18,7 @@ RULES: tuple[tuple[str, bool, str], ...] = (
     ("misaligned_packet", True, "packet accesses need not be aligned to their width"),
     ("misaligned_memory", True, "accesses to map values and other memory need not be aligned to their width"),
     ("misaligned_context", False, "context accesses need not be aligned to their width"),
+    ("context_arithmetic", False, "the context may be accessed through a pointer that was moved"),
     ("division_by_zero", True, "a divisor that is not a constant may be zero: the result is defined"),
     ("indirect_calls", False, "a call may take its target from a register"),
     ("indirect_jumps", False, "a jump may take its target from a register"),
@@ -69,6 +70,27 @@ SLEEPABLE_MAPS = (
     " struct_ops"
 )
 
+# What programs get from a look-up where that is no value, as ``prototype`` writes results.
+# Facts: what the verifier of Linux 6.18 accepts and refuses.
+LOOKUPS: dict[str, str] = {
+    "sockmap": "+sock?",
+    "sockhash": "+sock?",
+    "xskmap": "xdp_sock?",
+    "array_of_maps": "map?",
+    "hash_of_maps": "map?",
+}
+
+# Maps of sockets: entries are sockets, and only these program types may put in or take out any.
+# Facts: what the verifier of Linux 6.18 accepts and refuses.
+SOCKET_MAPS = "sockmap sockhash"
+SOCKET_MAP_UPDATERS = (
+    "socket_filter sched_cls sched_act xdp sk_reuseport flow_dissector tracing sk_lookup"
+)
+SOCKET_MAP_DELETERS = SOCKET_MAP_UPDATERS + " sock_ops"
+
+# Maps whose entries programs may only read: a look-up leads into structures of the kernel's.
+READ_ONLY_MAPS = "devmap devmap_hash"
+
 # Whether programs may sleep: (program type, attach types; none: all, "may" or "must").
 # Facts: what the verifier of Linux 6.18 accepts; entry and exit of functions, lsm: docs.ebpf.io.
 SLEEPS: tuple[tuple[str, str, str], ...] = (
@@ -87,10 +109,13 @@ TRUSTED_ARGUMENTS: dict[str, str] = {
     "struct_ops": "*",
 }
 
-# The kernel's structure behind a kind of pointer, for calls that want one by its BTF type.
+# The kernel's structure behind a kind of pointer, for calls that want one by its BTF type, and by
+# which a BTF pointer fits an argument of that kind: it leads to the structure, or to one that
+# begins with it.
 POINTER_STRUCTURES: dict[str, str] = {
     "socket": "sock",
     "sock_common": "sock_common",
+    "sock_common_btf": "sock_common",
     "tcp_sock": "tcp_sock",
     "map": "bpf_map",
 }

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from anybpf.platforms.calls import Arg, Callback, Helper, Kfunc, Return
 from anybpf.platforms.contexts import Context, Field
+from anybpf.platforms.kinds import MAP_VALUE
 
 __all__ = [
     "Arg",
@@ -255,26 +256,33 @@ class MapType:
     that programs may call on it. ``holds`` is "" (plain values), "maps", "programs", "sockets",
     "perf_events", "cgroups", "devices", "cpus", "stacks" or "records". ``bounded`` is false where
     ``max_entries`` is not enforced; ``custom``: an extension implements it. ``sleepable``: programs
-    that sleep may use it.
+    that sleep may use it. ``lookup`` is what programs get from a look-up, ``value_kind`` the kind
+    of argument that an update wants as value. ``updaters`` and ``deleters`` name the program types
+    that may update and delete entries; empty: all. ``read_only``: programs may not write through
+    what a look-up gives.
     """
 
     __slots__ = (
         "allowed_flags",
         "bounded",
         "custom",
+        "deleters",
         "entries",
         "helpers",
         "holds",
         "key_size",
-        "lookup_programs",
+        "lookup",
         "name",
         "needs_btf",
         "number",
         "operations",
         "per_cpu",
+        "read_only",
         "required_flags",
         "since",
         "sleepable",
+        "updaters",
+        "value_kind",
         "value_size",
     )
 
@@ -296,6 +304,11 @@ class MapType:
         bounded: bool = True,
         custom: bool = False,
         sleepable: bool = True,
+        lookup: Return | None = None,
+        value_kind: str = MAP_VALUE,
+        updaters: Iterable[str] = (),
+        deleters: Iterable[str] = (),
+        read_only: bool = False,
         since: str = "",
     ) -> None:
         self.name = name
@@ -313,6 +326,11 @@ class MapType:
         self.bounded = bounded
         self.custom = custom
         self.sleepable = sleepable
+        self.lookup = Return(MAP_VALUE, nullable=True) if lookup is None else lookup
+        self.value_kind = value_kind
+        self.updaters = frozenset(updaters)
+        self.deleters = frozenset(deleters)
+        self.read_only = read_only
         self.since = since
 
     def problems(self, key_size: int, value_size: int, entries: int, page: int = 4096) -> list[str]:

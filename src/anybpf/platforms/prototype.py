@@ -73,6 +73,8 @@ _RETURNS = {
     "sock": kinds.SOCKET,
     "skc": kinds.SOCK_COMMON,
     "tcp_sock": kinds.TCP_SOCK,
+    "xdp_sock": kinds.XDP_SOCK,
+    "map": kinds.MAP,
     "btf": kinds.BTF_POINTER,
     "dynptr_mem": kinds.MEMORY,
     "ringbuf_mem": kinds.RINGBUF_MEMORY,
@@ -114,6 +116,11 @@ def parse(text: str) -> tuple[list[Arg], Return]:
         args.append(_arg(word))
     _tie(args, measures)
     return args, _back(back.strip(), [arg.name for arg in args])
+
+
+def parse_back(text: str) -> Return:
+    """A result alone, as it stands behind the arrow of a prototype."""
+    return _back(text, [])
 
 
 def _arg(word: str) -> Arg:

@@ -367,6 +367,7 @@ RULES: tuple[tuple[str, bool, str], ...] = (
     ("misaligned_packet", True, "packet accesses need not be aligned to their width"),
     ("misaligned_memory", True, "other accesses need not be aligned to their width"),
     ("misaligned_context", True, "context accesses need not be aligned to their width"),
+    ("context_arithmetic", True, "the context may be accessed through a pointer that was moved"),
     ("division_by_zero", True, "a divisor may be zero: the result is defined"),
     ("indirect_calls", False, "a call may take its target from a register"),
     ("global_functions", False, "functions are verified alone, against their prototype"),
