@@ -22,4 +22,4 @@ int on_exec(void *ctx)
 	return 0;
 }
 
-char _license[] SEC("license") = "MIT";
+char _license[] SEC("license") = "Dual MIT/GPL";

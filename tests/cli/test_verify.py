@@ -150,8 +150,11 @@ def test_one_program(cli: Cli, looping: Path) -> None:
 def test_what_is_not_there(cli: Cli, looping: Path) -> None:
     result = cli("verify", looping, "kprobe")
     assert result.code == 2
-    assert "kprobe is no file" in result.err
-    assert "rounds (xdp), simple (tc)" in result.err
+    assert "kprobe: No such file or directory" in result.err
+    assert "no program is in a section of that name; there are: rounds (xdp), simple (tc)" in (
+        result.err
+    )
+    assert "rounds (section xdp, type xdp): pass" in result.out
     result = cli("verify", looping, "--program", "main")
     assert result.code == 2
     assert "no program main" in result.err

@@ -132,7 +132,8 @@ def test_the_paragraph_begins_with_the_line() -> None:
     said = first(check("r0 = r5; exit"))
     lines = said.lines()
     assert lines[0] == said.short()
-    assert lines[0].endswith("[uninitialized-register, slot 0]")
+    assert lines[0].startswith("slot 0: ")
+    assert lines[0].endswith(" [uninitialized-register]")
     assert any(line.startswith("  required ") for line in lines)
     assert any(line.startswith("  mend ") for line in lines)
 

@@ -243,10 +243,11 @@ def _so(words: Words, index: int, side: str) -> str:
 
 
 def short_text(finding: Finding, place: str) -> str:
-    """The finding on one line, with its place and kind."""
-    where = f"{place}: " if place else ""
-    slot = f", slot {finding.slot}" if finding.instruction >= 0 else ""
-    return f"{where}{finding.message} [{finding.kind}{slot}]"
+    """The finding on one line: its place in the source, or its slot where that is not known."""
+    where = place
+    if not where and finding.instruction >= 0:
+        where = f"slot {finding.slot}"
+    return f"{where}{where and ': '}{finding.message} [{finding.kind}]"
 
 
 def source_as_json(line: SourceLine | None) -> dict[str, Any] | None:

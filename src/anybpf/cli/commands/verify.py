@@ -89,10 +89,12 @@ class Run:
             or (args.style == "netsh" and args.verbosity != "normal")
         )
 
-    def fail(self, file: str, error: Exception, program: ProgramSpec | None = None) -> None:
+    def fail(
+        self, file: str, error: Exception, program: ProgramSpec | None = None, hint: str = ""
+    ) -> None:
         """Something cannot be analysed: say so, and go on with the next."""
         self.code = BAD
-        message = _message(error)
+        message = _message(error) + hint
         if self.args.json:
             from anybpf.verifier.report.json import error_record
 
@@ -164,31 +166,27 @@ class Run:
 
 def run(args: argparse.Namespace) -> int:
     from anybpf import platforms
-    from anybpf.objects import load_spec
 
     platform = platforms.get(args.platform)  # a name that is not known is a matter of usage
     if args.type:
         platform.program_type(args.type)
     work = Run(args)
-    files, section = operands(args.operands)
-    there: list[str] = []
+    files = Files(args.operands, args.platform)
     found = 0
-    for file in files:
+    for file in files.names:
         try:
-            source = Input(file)
-            spec = load_spec(source, platform=args.platform)
+            name, spec = files.load(file)
         except (AnyBPFError, OSError) as error:
-            work.fail(file, error)
+            work.fail(file, error, hint=files.hint if file == files.doubtful else "")
             continue
-        there += [f"{p.name} ({p.section})" for p in spec.programs.values()]
-        programs = choose(spec, section, args.program or "")
+        programs = choose(spec, files.section, args.program or "")
         found += len(programs)
         for program in programs:
-            work.verify(source.name, program, spec)
+            work.verify(name, program, spec)
         if not spec.programs and not args.json:
-            print_error(f"{args.parser.prog}: {source.name}: no programs")
-    if not found and (section or args.program) and work.code != BAD:
-        raise _nothing(files, there, section, args.program or "")
+            print_error(f"{args.parser.prog}: {name}: no programs")
+    if args.program and not found and work.code != BAD:
+        raise files.nothing(args.program)
     if args.html and work.verified:
         from anybpf.verifier.report.html import page
 
@@ -196,12 +194,57 @@ def run(args: argparse.Namespace) -> int:
     return work.code
 
 
-def operands(words: list[str]) -> tuple[list[str], str]:
-    """The files, and the section behind them if the last word is no file."""
-    last = Path(words[-1])
-    if len(words) > 1 and words[-1] != "-" and (not last.exists() or last.is_dir()):
-        return words[:-1], words[-1]
-    return words, ""
+class Files:
+    """The objects that were named, and the section behind them if there is one.
+
+    The last word is a section if it is no file and a program of one of the files is in it. Files
+    that had to be looked into to know that are read only once.
+    """
+
+    def __init__(self, words: list[str], platform: str) -> None:
+        self.names = words
+        self.section = ""
+        self.doubtful = ""
+        self.hint = ""
+        self._platform = platform
+        self._loaded: dict[str, tuple[str, CollectionSpec]] = {}
+        self._there: list[str] = []
+        last = Path(words[-1])
+        if len(words) == 1 or words[-1] == "-" or (last.exists() and not last.is_dir()):
+            return
+        for file in words[:-1]:
+            try:
+                name, spec = self.load(file)
+            except (AnyBPFError, OSError):
+                continue  # told when its turn comes
+            self._loaded[file] = (name, spec)
+            if choose(spec, words[-1], ""):
+                self.section = words[-1]
+        if self.section:
+            self.names = words[:-1]
+        else:
+            self.doubtful = words[-1]
+            self.hint = f", and no program is in a section of that name{self.choices()}"
+
+    def load(self, file: str) -> tuple[str, CollectionSpec]:
+        """A file's name for people, and what it says."""
+        from anybpf.objects import load_spec
+
+        known = self._loaded.pop(file, None)
+        if known is not None:
+            return known
+        source = Input(file)
+        spec = load_spec(source, platform=self._platform)
+        self._there += [f"{p.name} ({p.section})" for p in spec.programs.values()]
+        return source.name, spec
+
+    def choices(self) -> str:
+        return f"; there are: {', '.join(self._there)}" if self._there else ""
+
+    def nothing(self, program: str) -> NotFound:
+        """The error for a choice that leaves nothing, which says what there is."""
+        where = f" in section {self.section}" if self.section else ""
+        return NotFound(f"{', '.join(self.names)}: no program {program}{where}{self.choices()}")
 
 
 def choose(spec: CollectionSpec, section: str, name: str) -> list[ProgramSpec]:
@@ -212,18 +255,6 @@ def choose(spec: CollectionSpec, section: str, name: str) -> list[ProgramSpec]:
         if (not section or program.section.removeprefix("?") == section.removeprefix("?"))
         and (not name or name in (program.name, program.function.symbol))
     ]
-
-
-def _nothing(files: list[str], there: list[str], section: str, name: str) -> NotFound:
-    """The error for a choice that leaves nothing, which says what there is."""
-    where = ", ".join(files)
-    choices = f"; there are: {', '.join(there)}" if there else "; there are no programs at all"
-    if section and not name:
-        return NotFound(
-            f"{section} is no file, and {where} has no program in a section of that name{choices}"
-        )
-    what = f"no program {name}{f' in section {section}' if section else ''}"
-    return NotFound(f"{where}: {what}{choices}")
 
 
 def _message(error: Exception) -> str:

@@ -14,7 +14,7 @@ STYLE: Final = """
   --chosen:#fff2b8; --same:#eaf3ff; --way:#8250df; --bad:#c0202c; --good:#18794e; --mark:#0b62d6; }
 @media (prefers-color-scheme: dark) { :root {
   --paper:#0d1117; --ink:#e6edf3; --faint:#9198a1; --line:#30363d; --panel:#161b22;
-  --chosen:#5a4a00; --same:#12305a; --way:#bc8cff; --bad:#ff7b72; --good:#56d364;
+  --chosen:#413812; --same:#12305a; --way:#bc8cff; --bad:#ff7b72; --good:#56d364;
   --mark:#79b8ff; } }
 * { box-sizing: border-box; }
 html, body { height: 100%; margin: 0; }
