@@ -148,9 +148,7 @@ def _follow_signed(st: State, signed: Unknown, known: Range) -> bool:
     return both is not None and learn(st, signed, both)
 
 
-def _follow_relations(
-    st: State, unknown: Unknown, known: Range, relation: Relation | None
-) -> bool:
+def _follow_relations(st: State, unknown: Unknown, known: Range, relation: Relation | None) -> bool:
     while relation is not None:
         bound = relation.bound
         if relation.y is unknown:
@@ -177,8 +175,14 @@ def _follow_relations(
 
 def _decide_phi(st: State, phi: Phi, known: Range) -> bool:
     merge = phi.merge
-    if merge is None or merge.forgotten or merge in st.sides:
+    if merge is None or merge.forgotten:
         return True
+    side = st.sides.get(merge)
+    if side is not None:
+        # The phi is one of its alternatives by now.
+        alternative = phi.left if side else phi.right
+        distance = phi.left_offset if side else phi.right_offset
+        return restrict_value(st, Value(NUMBER, distance, alternative, None), known)
     not_left = numbers.disjoint(known, phi.left_range)
     not_right = numbers.disjoint(known, phi.right_range)
     if not_left:
@@ -197,11 +201,17 @@ def set_nullness(st: State, region: Region, is_null: bool) -> bool:
     if is_null and len(st.held.references) > 0 and st.holds(region):
         st.release(region)
     merge = region.merge
-    if merge is None or merge.forgotten or merge in st.sides:
+    if merge is None or merge.forgotten:
         return True
     assert isinstance(merge, Merge)
     left = region.left
     right = region.right
+    side = st.sides.get(merge)
+    if side is not None:
+        origin = left if side else right
+        if origin is None or not origin.nullable:
+            return is_null == (origin is None)
+        return set_nullness(st, origin, is_null)
     if is_null:
         # A side that cannot be null is excluded.
         if left is not None and merge.left.is_nonnull(left):
@@ -274,6 +284,16 @@ def _pass_on(st: State, merge: Merge, left: bool) -> bool:
     for phi in merge.phis:
         alternative = phi.left if left else phi.right
         distance = phi.left_offset if left else phi.right_offset
+        while isinstance(alternative, Phi) and alternative.merge is not None:
+            side = st.sides.get(alternative.merge)
+            if side is None:
+                break
+            if side:
+                distance = ranges.plus(distance, alternative.left_offset)
+                alternative = alternative.left
+            else:
+                distance = ranges.plus(distance, alternative.right_offset)
+                alternative = alternative.right
         if st.packet is merge.packet and -65536 < distance < 65536:
             size = st.reach.get(phi)
             if size is not None:
