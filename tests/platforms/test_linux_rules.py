@@ -33,6 +33,34 @@ def test_sleeping(name: str, attach_type: str) -> None:
     }[word]
 
 
+def two_functions(first: int, second: int) -> bytes:
+    """A program that uses so much stack, and calls a function that uses so much."""
+    caller = kernel.instruction(0x7A, 10, 0, -first) + kernel.instruction(0x85, src=1, imm=2)
+    called = kernel.instruction(0x7A, 10, 0, -second) + kernel.exit_with(1)
+    return caller + kernel.exit_with(1) + called
+
+
+@pytest.mark.parametrize(("name", "attach_type"), CASES)
+def test_stack_of_two_functions(name: str, attach_type: str) -> None:
+    permitted, _ = attempt(name, attach_type, two_functions(400, 400))
+    assert permitted == LINUX.program_type(name).has_private_stacks(attach_type)
+
+
+@pytest.mark.parametrize("sizes", [(256, 256), (264, 248), (496, 8), (504, 8), (272, 240)])
+def test_stack_counts_in_granules(sizes: tuple[int, int]) -> None:
+    granule = LINUX.limits["stack_granule"]
+    total = sum(-(-size // granule) * granule for size in sizes)
+    permitted, _ = attempt("xdp", "xdp", two_functions(*sizes))
+    assert permitted == (total <= LINUX.limits["stack_total"])
+
+
+def test_frames() -> None:
+    deepest = LINUX.limits["frames"]
+    call = kernel.instruction(0x85, src=1, imm=1) + kernel.instruction(0x95)
+    assert attempt("xdp", "xdp", call * (deepest - 1) + kernel.exit_with(1))[0]
+    assert not attempt("xdp", "xdp", call * deepest + kernel.exit_with(1))[0]
+
+
 @pytest.mark.parametrize(("name", "attach_type"), CASES)
 def test_packet_loads_of_classic_bpf(name: str, attach_type: str) -> None:
     permitted, _ = attempt(name, attach_type, PACKET_LOAD + kernel.exit_with(1))

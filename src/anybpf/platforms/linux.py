@@ -24,6 +24,7 @@ from anybpf.platforms.linux_programs import (
 from anybpf.platforms.linux_rules import (
     LOOKUPS,
     POINTER_STRUCTURES,
+    PRIVATE_STACKS,
     PROJECTIONS,
     READ_ONLY_MAPS,
     RULES,
@@ -61,6 +62,8 @@ LIMITS: tuple[tuple[str, int, str], ...] = (
     ("stack", 512, "bytes of stack that a function may use"),
     ("frames", 8, "functions that may be active at a time"),
     ("stack_total", 512, "bytes of stack that all active functions may use together"),
+    ("stack_granule", 16, "bytes of whose multiples a function's stack counts in that total"),
+    ("stack_before_tail_call", 256, "bytes of stack of callers when a function makes a tail call"),
     ("tail_calls", 33, "programs that may follow one another by tail calls"),
     ("instructions", 1_000_000, "instructions that a program may have"),
     ("instructions_unprivileged", 4096, "the same without CAP_BPF"),
@@ -212,6 +215,7 @@ def _program_type(row: Row) -> ProgramType:
         since=since,
         sleeps=_sleeps(name),
         trusts=TRUSTED_ARGUMENTS.get(name, "").split(),
+        private_stacks=PRIVATE_STACKS.get(name, "").split(),
     )
 
 

@@ -101,6 +101,18 @@ SLEEPS: tuple[tuple[str, str, str], ...] = (
     ("syscall", "", "must"),
 )
 
+# Attach types at which each function of a program has a stack of its own; "*" is all.
+# Facts: what the verifier of Linux 6.18 accepts and refuses; entry and exit of functions, lsm:
+# kernel documentation.
+PRIVATE_STACKS: dict[str, str] = {
+    "kprobe": "*",
+    "tracepoint": "*",
+    "perf_event": "*",
+    "raw_tracepoint": "*",
+    "tracing": "trace_raw_tp trace_fentry trace_fexit modify_return trace_fsession",
+    "lsm": "lsm_mac",
+}
+
 # Attach types whose typed arguments are trusted pointers; "*" is all. Kernel documentation of
 # kfuncs, "KF_TRUSTED_ARGS". Arguments at entry and exit of functions are not trusted.
 TRUSTED_ARGUMENTS: dict[str, str] = {

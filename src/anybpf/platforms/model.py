@@ -69,7 +69,8 @@ class ProgramType:
     work queues; lists and trees).
     ``sleeps`` tells at which attach types its programs may sleep ("may", or "must"), under "" for
     all others; ``trusts`` names the attach types whose typed arguments are trusted pointers, "*"
-    for all.
+    for all; ``private_stacks`` those where each function has a stack of its own, so that only the
+    limit for one function counts.
     """
 
     __slots__ = (
@@ -82,6 +83,7 @@ class ProgramType:
         "name",
         "number",
         "own_helpers",
+        "private_stacks",
         "return_names",
         "returns",
         "since",
@@ -108,6 +110,7 @@ class ProgramType:
         guid: str = "",
         sleeps: dict[str, str] | None = None,
         trusts: Iterable[str] = (),
+        private_stacks: Iterable[str] = (),
     ) -> None:
         self.name = name
         self.number = number
@@ -124,6 +127,7 @@ class ProgramType:
         self.guid = guid
         self.sleeps = {} if sleeps is None else sleeps
         self.trusts = frozenset(trusts)
+        self.private_stacks = frozenset(private_stacks)
 
     def sleepable_at(self, attach_type: str = "") -> str:
         """Whether programs attached there run where sleeping is allowed: "no", "may" or "must"."""
@@ -132,6 +136,10 @@ class ProgramType:
     def trusted_arguments(self, attach_type: str = "") -> bool:
         """Whether pointers among typed arguments may be passed on without further ado."""
         return "*" in self.trusts or attach_type in self.trusts
+
+    def has_private_stacks(self, attach_type: str = "") -> bool:
+        """Whether each function of a program attached there has a stack of its own."""
+        return "*" in self.private_stacks or attach_type in self.private_stacks
 
     def return_range(self, attach_type: str = "") -> ReturnRange | None:
         """What may be returned; None: any value. Without attach type, the widest that is known."""
