@@ -64,6 +64,7 @@ class Verification:
     """
 
     __slots__ = (
+        "_lines",
         "attach_type",
         "collection",
         "facts",
@@ -107,6 +108,7 @@ class Verification:
             self.slots.append(slot)
             self.function_of.append(name)
             slot += insn.slots
+        self._lines: list[SourceLine | None] | None = None
         self.findings: list[Finding] = []
         self.stats: Stats = Stats()
         self.stats.instructions = len(instructions)
@@ -121,15 +123,22 @@ class Verification:
 
     def source_line(self, index: int) -> SourceLine | None:
         """The source line of an instruction; only the first instruction of a line bears it."""
-        if not 0 <= index < len(self.instructions):
-            return None
-        function = self.function_of[index]
-        while index >= 0 and self.function_of[index] == function:
-            line = self.instructions[index].line
-            if line is not None:
-                return line
-            index -= 1
-        return None
+        if self._lines is None:
+            self._lines = self._spread_lines()
+        return self._lines[index] if 0 <= index < len(self._lines) else None
+
+    def _spread_lines(self) -> list[SourceLine | None]:
+        lines: list[SourceLine | None] = []
+        last: SourceLine | None = None
+        function = ""
+        for index, insn in enumerate(self.instructions):
+            if self.function_of[index] != function:
+                function = self.function_of[index]
+                last = None
+            if insn.line is not None:
+                last = insn.line
+            lines.append(last)
+        return lines
 
     def __repr__(self) -> str:
         verdict = "pass" if self.ok else "reject"
