@@ -194,7 +194,7 @@ def main() -> int:
     if args.kernel:
         from fuzz.soundness.classes import compare_with_kernel
 
-        return compare_with_kernel(args.seed, args.first, args.seconds, originals())
+        return compare_with_kernel(args.seed, args.first, args.seconds, args.programs, originals())
     return run(args, how)
 
 

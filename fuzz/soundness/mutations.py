@@ -1,0 +1,304 @@
+"""Bugs planted on purpose, one at a time: the fuzzer must find each, or its silence says nothing.
+
+A mutation is a change of one place of the verifier's source, made in a copy elsewhere. The table
+says after how many programs each was found.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from fuzz.soundness.build import ROOT, copy
+
+# One mutation may take this many programs and seconds; uncompiled, as no two are the same code.
+PROGRAMS: Final = 20_000
+SECONDS: Final = 120.0
+
+
+class Mutation:
+    """In ``file``, the one occurrence of ``old`` becomes ``new``."""
+
+    __slots__ = ("file", "name", "new", "old")
+
+    def __init__(self, name: str, file: str, old: str, new: str) -> None:
+        self.name: str = name
+        self.file: str = file
+        self.old: str = old
+        self.new: str = new
+
+    def apply(self, verifier: Path) -> None:
+        path = verifier / self.file
+        text = path.read_text()
+        if text.count(self.old) != 1:
+            raise SystemExit(
+                f"mutation '{self.name}': {self.file} has {text.count(self.old)} places that read\n"
+                f"{self.old}\nbut must have one; bring fuzz/soundness/mutations.py up to date"
+            )
+        path.write_text(text.replace(self.old, self.new))
+
+
+MUTATIONS: Final[list[Mutation]] = [
+    # What comparisons teach.
+    Mutation(
+        "an upper bound that is equal is excluded",
+        "numbers.py",
+        "            high = c if equal else c - 1",
+        "            high = c - 1",
+    ),
+    Mutation(
+        "a lower bound is one too high",
+        "numbers.py",
+        "            above = c if equal else c + 1",
+        "            above = c + 1",
+    ),
+    Mutation(
+        "unsigned comparison forgets that negative numbers are large",
+        "numbers.py",
+        "    if unsigned:\n        low = 0\n        below = -1\n    return build(",
+        "    if not unsigned:\n        low = 0\n        below = -1\n    return build(",
+    ),
+    Mutation(
+        "a number that is excluded takes the bound with it",
+        "numbers.py",
+        "        else:\n            high = c - 1\n    elif c == above:",
+        "        else:\n            high = c - 2\n    elif c == above:",
+    ),
+    Mutation(
+        "signed order is decided as always too early",
+        "numbers.py",
+        "        return decide_order(a.low > b.high, a.high <= b.low)",
+        "        return decide_order(a.low >= b.high, a.high <= b.low)",
+    ),
+    Mutation(
+        "a bit test says all of its bits",
+        "numbers.py",
+        "    if possible == lowest:\n        return make(a.low, a.high, a.below, a.above, "
+        "a.value | lowest, a.mask & ~lowest)",
+        "    if possible != MIN:\n        return make(a.low, a.high, a.below, a.above, "
+        "a.value | lowest, a.mask & ~lowest)",
+    ),
+    Mutation(
+        "32-bit comparison taken for one of 64 bits",
+        "branch.py",
+        "                a = low_half(st, a)\n                b = low_half(st, b)",
+        "                b = low_half(st, b)",
+    ),
+    Mutation(
+        "signed 32-bit comparison without sign extension",
+        "branch.py",
+        "                a = sign_extended(st, a, 32)\n"
+        "                b = sign_extended(st, b, 32)",
+        "                a = low_half(st, a)\n                b = low_half(st, b)",
+    ),
+    Mutation(
+        "relations of unsigned comparisons hold for negative numbers",
+        "branch.py",
+        "(unsigned and known_a.low >= 0 and known_b.low >= 0)",
+        "unsigned",
+    ),
+    Mutation(
+        "less-or-equal remembered as less",
+        "branch.py",
+        "    if op == JLT or op == JSLT or op == JGT or op == JSGT:\n"
+        "        distance = distance - 1",
+        "    if op != JEQ:\n        distance = distance - 1",
+    ),
+    Mutation(
+        "packet reach is one byte too long",
+        "branch.py",
+        "    if op == JLT:\n        size = size + 1\n    elif op != JLE and op != JEQ:\n"
+        "        return True\n    if unknown is not None:\n        known = st.known(unknown)\n"
+        "        if known.low < 0 or known.high + size > numbers.U16.high:\n"
+        "            return True\n    st.extend_reach(unknown, size)",
+        "    if op == JLT or op == JLE:\n        size = size + 1\n    elif op != JEQ:\n"
+        "        return True\n    if unknown is not None:\n        known = st.known(unknown)\n"
+        "        if known.low < 0 or known.high + size > numbers.U16.high:\n"
+        "            return True\n    st.extend_reach(unknown, size)",
+    ),
+    # Arithmetic.
+    Mutation(
+        "carries are not followed in sums of known bits",
+        "arithmetic.py",
+        "            mask = (value ^ (value + a.mask + b.mask)) | a.mask | b.mask",
+        "            mask = a.mask | b.mask",
+    ),
+    Mutation(
+        "differences are bounded the wrong way round",
+        "arithmetic.py",
+        "            return sure(span(a.low - b.high, a.high - b.low, value, mask))",
+        "            return sure(span(a.low - b.low, a.high - b.low, value, mask))",
+    ),
+    Mutation(
+        "a remainder is smaller than it is",
+        "arithmetic.py",
+        "        bound: i64 = b.high - 1",
+        "        bound: i64 = b.high - 2",
+    ),
+    Mutation(
+        "division by zero is forgotten",
+        "arithmetic.py",
+        "    for low, high in unsigned_parts(b):\n        if low == 0:\n            hull.add(0, 0)",
+        "    for low, high in unsigned_parts(b):\n        if low == 0:\n            pass",
+    ),
+    Mutation(
+        "32-bit shifts by the low six bits",
+        "arithmetic.py",
+        "AMOUNT32: Final = constant(31)",
+        "AMOUNT32: Final = constant(15)",
+    ),
+    Mutation(
+        "signed 32-bit division of unsigned numbers",
+        "arithmetic.py",
+        "        return low32(sdiv(sext(a, 32), sext(b, 32)))",
+        "        return low32(sdiv(low32(a), low32(b)))",
+    ),
+    Mutation(
+        "a disjunction is no larger than its operands",
+        "bitwise.py",
+        "one_sign(a.low if a.low > b.low else b.low, smear(a.high | b.high), value, mask)",
+        "one_sign(a.low if a.low > b.low else b.low, a.high | b.high, value, mask)",
+    ),
+    Mutation(
+        "an exclusive or is no larger than its operands",
+        "bitwise.py",
+        "        return sure(one_sign(0, smear(a.high | b.high), value, mask))",
+        "        return sure(one_sign(0, a.high | b.high, value, mask))",
+    ),
+    Mutation(
+        "zero extension keeps the bounds",
+        "bitwise.py",
+        "        if (a.low >> bits) == (a.high >> bits):\n"
+        "            return sure(one_sign(a.low & limit",
+        "        if a.low <= a.high:\n            return sure(one_sign(a.low & limit",
+    ),
+    Mutation(
+        "results of 32 bits keep their upper half",
+        "compute.py",
+        "        return low_half(st, sum_) if is32 else sum_",
+        "        return sum_",
+    ),
+    Mutation(
+        "a pair of shifts cuts one bit less",
+        "compute.py",
+        "    bits = 64 - amount\n    if not signed:",
+        "    bits = 63 - amount\n    if not signed:",
+    ),
+    # Merges and what is concluded from them.
+    Mutation(
+        "the sides of a merged number are swapped",
+        "deduction.py",
+        "        return not not_right and select(st, merge, False)\n    if not_right:\n"
+        "        return select(st, merge, True)\n    return True\n\n\ndef set_nullness",
+        "        return not not_right and select(st, merge, True)\n    if not_right:\n"
+        "        return select(st, merge, False)\n    return True\n\n\ndef set_nullness",
+    ),
+    Mutation(
+        "a merge keeps the left side's bounds",
+        "merge.py",
+        "            known = numbers.join(x, y)\n        phi = Phi(",
+        "            known = x\n        phi = Phi(",
+    ),
+    Mutation(
+        "a merge keeps facts of one side",
+        "merge.py",
+        "                else:\n                    facts[unknown] = numbers.join(x, y)",
+        "                else:\n                    facts[unknown] = x",
+    ),
+    Mutation(
+        "a merge keeps the larger packet reach",
+        "merge.py",
+        "reach_left if reach_left < reach_right else reach_right",
+        "reach_left if reach_left > reach_right else reach_right",
+    ),
+    Mutation(
+        "a merge keeps nullness of one side",
+        "merge.py",
+        "            if b.get(region) == nonnull:\n                known[region] = nonnull",
+        "            known[region] = nonnull",
+    ),
+    # Memory, calls, packets.
+    Mutation(
+        "a store at an unknown place changes nothing",
+        "memory.py",
+        "    overwrite(st, frame, low, high, False)\n    return None",
+        "    return None",
+    ),
+    Mutation(
+        "a partial store keeps what was below",
+        "memory.py",
+        "        if part.start >= start and part.start + part.size <= start + size:",
+        "        if part.start >= start and part.start + part.size < start + size:",
+    ),
+    Mutation(
+        "the packet stays good when it moves",
+        "state.py",
+        "        self.packet = Region(PACKET, 0, False, -1)\n        self.reach = {}",
+        "        self.reach = self.reach",
+    ),
+]
+
+
+def hunt(mutation: Mutation | None, seed: int, folder: Path) -> str:
+    """What the fuzzer says of a copy with that mutation."""
+    copy(folder)
+    if mutation is not None:
+        mutation.apply(folder / "src" / "anybpf" / "verifier")
+    command = [
+        sys.executable,
+        "-m",
+        "fuzz.soundness.hunt",
+        str(seed),
+        str(PROGRAMS),
+        str(SECONDS),
+    ]
+    environment = dict(os.environ, ANYBPF_PURE="1", PYTHONPATH=str(folder / "src"))
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS * 2,
+        )
+    except subprocess.TimeoutExpired:
+        return "not found: no end"
+    return done.stdout.strip() or f"not found: {done.stderr.strip()[-300:]}"
+
+
+def table(seed: int, seconds: float) -> int:
+    """Hunt each; print the table. Status 1 if one was not found."""
+    from time import monotonic
+
+    end = monotonic() + max(seconds, SECONDS * len(MUTATIONS))
+    missed = 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "copy"
+        for mutation in MUTATIONS:
+            if monotonic() > end:
+                print(f"{mutation.name:60s} not tried: time is up")
+                missed += 1
+                continue
+            said = hunt(mutation, seed, folder)
+            if not said.startswith("found"):
+                missed += 1
+            print(f"{mutation.name:60s} {said}", flush=True)
+    print(f"{len(MUTATIONS) - missed} of {len(MUTATIONS)} planted bugs found")
+    return 1 if missed else 0
+
+
+def check() -> None:
+    """Every mutation must still have its place in the sources."""
+    for mutation in MUTATIONS:
+        text = (ROOT / "src" / "anybpf" / "verifier" / mutation.file).read_text()
+        if text.count(mutation.old) != 1:
+            raise SystemExit(f"mutation '{mutation.name}' has no place in {mutation.file}")
+
+
+if __name__ == "__main__":
+    check()
