@@ -162,6 +162,23 @@ def test_what_is_not_there(cli: Cli, looping: Path) -> None:
     assert cli("verify", looping, "--platform", "plan9").code == 2
 
 
+def test_subprograms_are_verified_with_their_callers(cli: Cli, looping: Path) -> None:
+    result = cli("verify", looping, "--program", "step")
+    assert result.code == 2
+    assert "no program step, only functions that are verified with the programs" in result.err
+
+
+def test_a_section_that_says_nothing_of_the_type(cli: Cli, tmp_path: Path) -> None:
+    source = tmp_path / "odd.s"
+    source.write_text("r0 = *(u32 *)(r1 + 0); exit")
+    made = tmp_path / "odd.o"
+    cli("asm", source, "-o", made, "--section", "2/7")
+    result = cli("verify", made)
+    assert result.code == 1
+    assert "--type TYPE" in result.out
+    assert cli("verify", made, "--type", "socket_filter").code == 0
+
+
 def test_a_file_that_cannot_be_read_does_not_stop_the_others(
     cli: Cli, droppacket: Path, bad: Path, tmp_path: Path
 ) -> None:

@@ -209,6 +209,7 @@ class Files:
         self._platform = platform
         self._loaded: dict[str, tuple[str, CollectionSpec]] = {}
         self._there: list[str] = []
+        self._called: set[str] = set()  # subprograms, and the sections that they are in
         last = Path(words[-1])
         if len(words) == 1 or words[-1] == "-" or (last.exists() and not last.is_dir()):
             return
@@ -224,7 +225,7 @@ class Files:
             self.names = words[:-1]
         else:
             self.doubtful = words[-1]
-            self.hint = f", and no program is in a section of that name{self.choices()}"
+            self.hint = f", and no program is in a section of that name{self.choices(words[-1])}"
 
     def load(self, file: str) -> tuple[str, CollectionSpec]:
         """A file's name for people, and what it says."""
@@ -236,15 +237,23 @@ class Files:
         source = Input(file)
         spec = load_spec(source, platform=self._platform)
         self._there += [f"{p.name} ({p.section})" for p in spec.programs.values()]
+        for function in spec.functions.values():
+            if function.name not in spec.programs:
+                self._called |= {function.name, function.section}
         return source.name, spec
 
-    def choices(self) -> str:
-        return f"; there are: {', '.join(self._there)}" if self._there else ""
+    def choices(self, wanted: str) -> str:
+        """What there is instead of what was wanted."""
+        part = ", only functions that are verified with the programs that call them"
+        there = f"; there are: {', '.join(self._there)}" if self._there else ""
+        return f"{part if wanted in self._called else ''}{there}"
 
     def nothing(self, program: str) -> NotFound:
         """The error for a choice that leaves nothing, which says what there is."""
         where = f" in section {self.section}" if self.section else ""
-        return NotFound(f"{', '.join(self.names)}: no program {program}{where}{self.choices()}")
+        return NotFound(
+            f"{', '.join(self.names)}: no program {program}{where}{self.choices(program)}"
+        )
 
 
 def choose(spec: CollectionSpec, section: str, name: str) -> list[ProgramSpec]:

@@ -63,6 +63,8 @@ def lines(
             out += [f"  {_visible(line)}" for line in paragraph[1:]]
         else:
             out.append(f"  {_visible(short_text(finding, words.place(finding.instruction)))}")
+    if verification.type == "unspec" and not verification.ok:
+        out.append("  the section does not say what type of program this is: --type TYPE does")
     return out
 
 
