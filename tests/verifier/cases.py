@@ -192,14 +192,21 @@ class Prepared:
 
     @property
     def needs_types(self) -> bool:
-        """Whether the program means nothing without BTF: typed maps, callbacks, global functions."""
+        """Whether bare code does not say it all: typed maps, callbacks, globals, a licence."""
         case = self.case
         return bool(
             case.lists["struct"]
             or case.lists["function"]
             or "target" in case.words
+            or "flags" in case.words
+            or case.words["license"] != "GPL"
             or any(insn.is_function_load for insn in self.instructions)
+            or ("bpf_tail_call" in "".join(case.code) and self._calls)
         )
+
+    @property
+    def _calls(self) -> bool:
+        return any(insn.is_local_call for insn in self.instructions)
 
     def collection(self) -> tuple[CollectionSpec, ProgramSpec]:
         """The case as an object file's contents, every function with a BTF type."""

@@ -28,8 +28,6 @@ def run(case: Case) -> list[str]:
             list(prepared.maps.values()),
             platform=words["platform"],
             attach_type=words.get("attach", ""),
-            flags=tuple(words.get("flags", "").split()),
-            license=words["license"],
             entry=words.get("before", ""),
             record=True,
         )
