@@ -228,3 +228,43 @@ def test_fields_bear_their_names(compiler: Compiler, tmp_path: Path) -> None:
     said = example(compiler, "wrong_variable", tmp_path)
     assert any(what.startswith("the address of hits[0] + (") for _, what in said.known)
     assert any(step.remark == "ctx->ingress_ifindex" for step in said.steps)
+
+
+def test_a_stale_pointer_shows_the_call_that_moved_the_packet() -> None:
+    said = first(
+        check(
+            """
+            r6 = r1
+            r7 = *(u32 *)(r1 + 0)
+            r2 = 4
+            call 44
+            r0 = *(u8 *)(r7 + 0)
+            exit
+            """
+        )
+    )
+    assert "call bpf_xdp_adjust_head#44" in [step.text for step in said.steps]
+
+
+def test_what_happened_in_a_subprogram_is_shown() -> None:
+    said = first(
+        check(
+            """
+            r6 = *(u32 *)(r1 + 12)
+            r1 = r6
+            call f
+            exit
+            f: r1 &= 0xffff
+            r2 = r10
+            r2 += r1
+            r0 = *(u8 *)(r2 + 0)
+            exit
+            """
+        )
+    )
+    assert said.finding.function.startswith("f")
+    assert said.way_known
+    texts = [step.text for step in said.steps]
+    assert texts == [
+        "r6 = *(u32 *)(r1 + 12)", "r1 = r6", "r1 &= 0xffff", "r2 = r10", "r2 += r1",
+    ]  # fmt: skip

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from anybpf.isa import text
-from anybpf.isa.instruction import Instruction, SourceLine
+from anybpf.isa.instruction import Instruction
 from anybpf.platforms import Helper
-from anybpf.verifier.faults import LOCK, REFERENCE_LEAK, UNINITIALIZED_STACK
+from anybpf.verifier.faults import LOCK, REFERENCE_LEAK
 from anybpf.verifier.findings import Finding
 from anybpf.verifier.remedies import remedy
 from anybpf.verifier.trail import Trail, follow_back, reads, shortest_way, whole_way
@@ -125,12 +125,12 @@ class Explanation:
         return out
 
     def short(self) -> str:
-        return short_text(self.finding, self.place)
+        return self.finding.short()
 
     def as_json(self) -> dict[str, Any]:
         finding = self.finding
         return {
-            **finding_as_json(finding),
+            **finding.as_json(),
             "text": self.text,
             "remark": self.remark or None,
             "required": self.required or None,
@@ -164,9 +164,9 @@ def explain(
     out.place = words.place(index)
     out.source = words.source_text(index)
     about = _about(finding, insn, words.helper_of(insn))
-    if finding.known:
-        out.known.append(("", finding.known))
     out.known += words.registers(index, about)
+    if finding.known and all(finding.known not in said for _, said in out.known):
+        out.known.insert(0, ("", finding.known))
     trail = find_trail(verification, finding, about)
     out.steps = [_shown(words, trail, position) for position in range(len(trail.steps))]
     out.elided = trail.elided
@@ -197,15 +197,9 @@ def find_trail(verification: Verification, finding: Finding, registers: list[int
         way = whole_way(verification, finding.path, index)
     else:
         way = shortest_way(verification, index)
-    holding = finding.kind in _ABOUT_HOLDING
-    return follow_back(
-        verification,
-        way,
-        bool(finding.path),
-        [] if holding else registers,
-        acquires=holding,
-        touches=finding.kind == UNINITIALIZED_STACK,
-    )
+    if finding.kind in _ABOUT_HOLDING:
+        registers = []
+    return follow_back(verification, way, bool(finding.path), registers, finding.kind)
 
 
 def _shown(words: Words, trail: Trail, position: int) -> ShownStep:
@@ -240,32 +234,6 @@ def _so(words: Words, index: int, side: str) -> str:
         else:
             condition = f"{parts[0]} {opposite} {parts[2]}"
     return f": {condition}"
-
-
-def short_text(finding: Finding, place: str) -> str:
-    """The finding on one line: its place in the source, or its slot where that is not known."""
-    where = place
-    if not where and finding.instruction >= 0:
-        where = f"slot {finding.slot}"
-    return f"{where}{where and ': '}{finding.message} [{finding.kind}]"
-
-
-def source_as_json(line: SourceLine | None) -> dict[str, Any] | None:
-    if line is None:
-        return None
-    return {"file": line.file, "line": line.line, "column": line.column, "text": line.text}
-
-
-def finding_as_json(finding: Finding) -> dict[str, Any]:
-    """What every reader of findings needs; :class:`Explanation` says more."""
-    return {
-        "kind": finding.kind,
-        "instruction": finding.instruction,
-        "slot": finding.slot,
-        "function": finding.function or None,
-        "source": source_as_json(finding.source),
-        "message": finding.message,
-    }
 
 
 def _field(name: str, lines: list[str]) -> list[str]:

@@ -15,6 +15,7 @@ from anybpf.isa import text
 from anybpf.isa.instruction import Instruction
 from anybpf.isa.listing.anybpf import leads_to
 from anybpf.platforms import Helper
+from anybpf.verifier import faults
 from anybpf.verifier.facts import TAKEN
 from anybpf.verifier.verification import Verification
 
@@ -321,17 +322,13 @@ _BYTES: Final = {op.B: 1, op.H: 2, op.W: 4, op.DW: 8}
 
 
 def follow_back(
-    verification: Verification,
-    way: list[int],
-    known: bool,
-    registers: list[int],
-    acquires: bool = False,
-    touches: bool = False,
+    verification: Verification, way: list[int], known: bool, registers: list[int], kind: str = ""
 ) -> Trail:
     """The steps of a way that make what ``registers`` hold at its end, and the branches on them.
 
-    ``acquires``: what was taken and not given back is the matter, so calls that take something
-    are steps too. ``touches``: the stack behind the registers matters, so what wrote it is too.
+    The ``kind`` of finding says what matters besides: calls that take and give back if something
+    was not given back, calls that move the packet if a pointer is stale, what wrote the stack that
+    the registers point to if it is not all written.
     """
     way = way[-MAX_WAY:]
     trail = Trail(way, known)
@@ -340,13 +337,13 @@ def follow_back(
     for position in range(last):
         walk.step(position, way[position], way[position + 1])
     wanted = set(walk.makers(registers))
-    if touches:
+    if kind == faults.UNINITIALIZED_STACK:
         wanted.update(walk.writers_at(registers))
     for position in range(last - 1, -1, -1):
         if position in wanted:
             wanted.update([each for each in walk.made_from[position] if each >= 0])
-    if acquires:
-        wanted.update([position for position in range(last) if _takes(verification, way[position])])
+    calls = [position for position in range(last) if _matters(verification, way[position], kind)]
+    wanted.update(calls)
     related = set(wanted)
     branches: list[int] = []
     for position in range(last):
@@ -357,9 +354,8 @@ def follow_back(
                 wanted.add(position)
         elif not related.isdisjoint(sources):
             related.add(position)
-    if acquires and wanted:
-        taken = min(wanted)
-        wanted.update([position for position in branches if position > taken])
+    if calls and kind in _ABOUT_WAYS_OUT:
+        wanted.update([position for position in branches if position > calls[0]])
     tested = [position for position in branches if position in wanted]
     for position in reversed(range(tested[-1] + 1 if tested else 0)):
         if position in wanted:  # what the branches compare was made here
@@ -399,10 +395,34 @@ def _is_branch(insn: Instruction) -> bool:
     return text.FORMS[insn.opcode] in (text.JUMP_IMM, text.JUMP_REG, text.JUMP_MAYBE)
 
 
-def _takes(verification: Verification, index: int) -> bool:
-    """Whether an instruction takes something that must be given back."""
+def _matters(verification: Verification, index: int, kind: str) -> bool:
+    """Whether an instruction is a call that has to do with findings of this kind."""
     insn = verification.instructions[index]
-    if not insn.is_helper_call:
+    if insn.is_helper_call:
+        helper = verification.platform.find_helper(int(insn.imm), verification.type)
+        if helper is None:
+            return False
+        if kind == faults.STALE_PACKET:
+            return helper.invalidates_packet
+        if kind in (faults.REFERENCE_LEAK, faults.NOT_ACQUIRED):
+            return helper.acquires or helper.released_arg >= 0
+        name = helper.name
+    elif insn.is_btf_call:
+        name = insn.reference
+    else:
         return False
-    helper = verification.platform.find_helper(int(insn.imm), verification.type)
-    return helper is not None and helper.acquires
+    return any(word in name for word in _CALLS_BY_KIND.get(kind, ()))
+
+
+# Findings whose cause is the way out that was taken.
+_ABOUT_WAYS_OUT: Final = (faults.REFERENCE_LEAK, faults.LOCK, faults.DYNPTR, faults.ITERATOR)
+# Words in the names of functions that have to do with a kind of findings.
+_LOCKING: Final = ("lock", "preempt", "irq_save", "irq_restore")
+_CALLS_BY_KIND: Final[dict[str, tuple[str, ...]]] = {
+    faults.REFERENCE_LEAK: ("acquire", "release", "_new", "_drop", "_destroy"),
+    faults.NOT_ACQUIRED: ("acquire", "release", "_new", "_drop", "_destroy"),
+    faults.LOCK: _LOCKING,
+    faults.SLEEP: _LOCKING,
+    faults.DYNPTR: ("dynptr",),
+    faults.ITERATOR: ("bpf_iter_",),
+}

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from anybpf.verifier.explain import explain, finding_as_json
 from anybpf.verifier.printing import state_text
 from anybpf.verifier.verification import Verification
-from anybpf.verifier.wording import Words
 
 
 def record(
@@ -19,7 +17,6 @@ def record(
 ) -> dict[str, Any]:
     """All that is said of one program; ``explained`` adds the explanation of each finding."""
     stats = verification.stats
-    words = Words(verification) if explained else None
     out: dict[str, Any] = {
         "file": file,
         "section": verification.program.section,
@@ -44,12 +41,9 @@ def record(
             "splits": stats.splits,
             "widenings": stats.widenings,
         },
-        "findings": [
-            finding_as_json(finding)
-            if words is None
-            else explain(verification, finding, words).as_json()
-            for finding in verification.findings
-        ],
+        "findings": _explained(verification)
+        if explained and verification.findings
+        else [finding.as_json() for finding in verification.findings],
     }
     if invariants:
         names = [spec.name for spec in verification.maps]
@@ -62,6 +56,15 @@ def record(
             for index, states in sorted(verification.states.items())
         ]
     return out
+
+
+def _explained(verification: Verification) -> list[dict[str, Any]]:
+    # What explains is imported when it is needed: most verdicts have nothing to explain.
+    from anybpf.verifier.explain import explain
+    from anybpf.verifier.wording import Words
+
+    words = Words(verification)
+    return [explain(verification, finding, words).as_json() for finding in verification.findings]
 
 
 def error_record(

@@ -1,6 +1,6 @@
 """The report for people at a terminal: a line for each program, below it what was found.
 
-Colours are words of this module until somebody who knows the terminal says what they look like.
+Whether colours are wanted, somebody else knows; what comes from the file never steers the terminal.
 """
 
 from __future__ import annotations
@@ -8,10 +8,8 @@ from __future__ import annotations
 from typing import Final
 
 from anybpf.isa.listing.anybpf import source_place
-from anybpf.verifier.explain import explain, short_text
 from anybpf.verifier.printing import state_text
 from anybpf.verifier.verification import Verification
-from anybpf.verifier.wording import Words
 
 _RESET: Final = "\x1b[0m"
 
@@ -53,18 +51,28 @@ def lines(
 ) -> list[str]:
     """The report on one program; ``explained`` with a paragraph for each finding."""
     out = [head(verification, file, paint)]
-    words = Words(verification)
     if invariants:
-        out += invariant_lines(verification, words, paint)
-    for finding in verification.findings:
-        if explained:
-            paragraph = explain(verification, finding, words).lines()
-            out.append(f"  {paint.strong(_visible(paragraph[0]))}")
-            out += [f"  {_visible(line)}" for line in paragraph[1:]]
-        else:
-            out.append(f"  {_visible(short_text(finding, words.place(finding.instruction)))}")
+        out += invariant_lines(verification, paint)
+    if explained and verification.findings:
+        out += _paragraphs(verification, paint)
+    else:
+        out += [f"  {_visible(finding.short())}" for finding in verification.findings]
     if verification.type == "unspec" and not verification.ok:
         out.append("  the section does not say what type of program this is: --type TYPE does")
+    return out
+
+
+def _paragraphs(verification: Verification, paint: Paint) -> list[str]:
+    # What explains is imported when it is needed: most verdicts are one line.
+    from anybpf.verifier.explain import explain
+    from anybpf.verifier.wording import Words
+
+    words = Words(verification)
+    out: list[str] = []
+    for finding in verification.findings:
+        paragraph = explain(verification, finding, words).lines()
+        out.append(f"  {paint.strong(_visible(paragraph[0]))}")
+        out += [f"  {_visible(line)}" for line in paragraph[1:]]
     return out
 
 
@@ -92,8 +100,11 @@ def _rounds(verification: Verification) -> str:
     return f", loops end within {most} round{'' if most == 1 else 's'}"
 
 
-def invariant_lines(verification: Verification, words: Words, paint: Paint = PLAIN) -> list[str]:
+def invariant_lines(verification: Verification, paint: Paint = PLAIN) -> list[str]:
     """The program with what is known before each instruction."""
+    from anybpf.verifier.wording import Words
+
+    words = Words(verification)
     out: list[str] = []
     names = [spec.name for spec in verification.maps]
     width = max(4, len(str(verification.slots[-1])) if verification.slots else 1)
