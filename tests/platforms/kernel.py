@@ -43,18 +43,23 @@ def exit_with(value: int) -> bytes:
 
 
 def load(
-    program_type: int, code: bytes, attach_type: int = 0, btf_id: int = 0, flags: int = 0
+    program_type: int,
+    code: bytes,
+    attach_type: int = 0,
+    btf_id: int = 0,
+    flags: int = 0,
+    licence: str = "GPL",
 ) -> tuple[bool, str]:
     """Whether the kernel loads the program, and if not, the error and the verifier's log."""
     instructions = ctypes.create_string_buffer(code, len(code))
-    licence = ctypes.create_string_buffer(b"GPL")
+    licence_text = ctypes.create_string_buffer(licence.encode())
     log = ctypes.create_string_buffer(_LOG_SIZE)
     attributes = struct.pack(
         "<IIQQIIQII16sIIIIQIIQII",
         program_type,
         len(code) // 8,
         ctypes.addressof(instructions),
-        ctypes.addressof(licence),
+        ctypes.addressof(licence_text),
         1,
         _LOG_SIZE,
         ctypes.addressof(log),

@@ -119,6 +119,25 @@ def test_maps_of_programs_that_sleep(kind: MapType) -> None:
             os.close(inner)
 
 
+@pytest.mark.parametrize(("name", "attach_type"), CASES)
+def test_helpers_that_sleep_or_ask_for_a_licence(name: str, attach_type: str) -> None:
+    number = LINUX.program_types.number(name)
+    place = LINUX.attach_types.number(attach_type) if attach_type else 0
+    flags = kernel.SLEEPABLE if name == "syscall" else 0
+    wrong = []
+    for helper in LINUX.helpers_of(name, attach_type):
+        code = kernel.instruction(0x85, imm=helper.number) + kernel.exit_with(1)
+        _, log = kernel.load(number, code, place, flags=flags)
+        if name != "syscall" and ("might sleep" in log) != helper.sleeps:
+            wrong.append((helper.name, "sleeps"))
+        _, log = kernel.load(number, code, place, flags=flags, licence="Proprietary")
+        if "cannot use helper" not in log and ("GPL" in log) != helper.gpl_only:
+            wrong.append((helper.name, "gpl"))
+    if name == "kprobe" and attach_type:
+        wrong.remove(("bpf_get_func_ip", "gpl"))  # only there it asks for none
+    assert wrong == []
+
+
 KEY = kernel.instruction(0x7A, 10, 0, -8) + kernel.instruction(0xBF, 2, 10)
 KEY += kernel.instruction(0x07, 2, imm=-8)
 # What the verifier calls the result of a look-up once it is known not to be null.

@@ -149,9 +149,9 @@ def _map_types_of(helper: str, args: list[Arg]) -> list[str]:
     return [kind for kind, names in MAP_HELPERS.items() if helper in names.split()]
 
 
-def _variant(row: tuple[str, int, str], program_type: str) -> Helper:
+def _variant(row: tuple[str, int, str, str], program_type: str) -> Helper:
     """The helper of that number as one program type sees it."""
-    _, number, prototype = row
+    _, number, prototype, flags = row
     common = HELPERS[number - 1]
     args, returns = parse(prototype)
     return Helper(
@@ -159,7 +159,7 @@ def _variant(row: tuple[str, int, str], program_type: str) -> Helper:
         f"bpf_{common[1]}",
         args,
         returns,
-        flags=common[3].split(),
+        flags=(common[3] if flags == "*" else flags).split(),
         since=common[4],
         map_types=_map_types_of(common[1], args),
         program_type=program_type,

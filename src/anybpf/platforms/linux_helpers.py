@@ -224,15 +224,17 @@ HELPERS: tuple[tuple[int, str, str, str, str], ...] = (
     (211, "cgrp_storage_delete", "map:map cgroup:btf<cgroup>? -> int", "", "6.2"),
 )  # fmt: skip
 
-# The same number, another prototype: what some program types pass where others pass the context.
+# The same number, another prototype: what some program types pass where others pass the context;
+# behind it the flags, "*" for the general ones.
 # Facts: kernel documentation of bpf-helpers(7), "get_socket_cookie" and its neighbours.
-VARIANTS: tuple[tuple[str, int, str], ...] = (
-    ("tracing lsm syscall", 46, "sk:sk? -> int"),
-    ("lsm struct_ops", 49, "bpf_socket:sk level:any optname:any optval:mem optlen:size -> int"),
-    ("lsm struct_ops", 57, "bpf_socket:sk level:any optname:any optval:out optlen:size -> int"),
-    ("cgroup_sock", 107, "map:map sk:ctx value:value? flags:any -> value?"),
-    ("cgroup_sockopt", 49, "bpf_socket:sk level:any optname:any optval:mem optlen:size -> int"),
-    ("cgroup_sockopt", 57, "bpf_socket:sk level:any optname:any optval:out optlen:size -> int"),
-    ("sk_lookup", 124, "ctx:ctx sk:skc? flags:any -> int"),
-    ("tracing syscall", 188, "xdp_md:btf<xdp_buff> -> int"),
+VARIANTS: tuple[tuple[str, int, str, str], ...] = (
+    ("tracing lsm syscall", 46, "sk:sk? -> int", "*"),
+    ("lsm struct_ops", 49, "bpf_socket:sk level:any optname:any optval:mem optlen:size -> int", "*"),
+    ("lsm struct_ops", 57, "bpf_socket:sk level:any optname:any optval:out optlen:size -> int", "*"),
+    ("perf_event", 27, "ctx:ctx map:map flags:any -> int", "perfmon"),
+    ("cgroup_sock", 107, "map:map sk:ctx value:value? flags:any -> value?", "*"),
+    ("cgroup_sockopt", 49, "bpf_socket:sk level:any optname:any optval:mem optlen:size -> int", "*"),
+    ("cgroup_sockopt", 57, "bpf_socket:sk level:any optname:any optval:out optlen:size -> int", "*"),
+    ("sk_lookup", 124, "ctx:ctx sk:skc? flags:any -> int", "*"),
+    ("tracing syscall", 188, "xdp_md:btf<xdp_buff> -> int", "*"),
 )  # fmt: skip

@@ -62,11 +62,11 @@ class ProgramType:
     ``helpers`` holds the numbers of the platform's general helpers, ``own_helpers`` those whose
     numbers mean something for this type only. ``helper_attach_types`` limits single helpers to
     some attach types. ``flags`` are words: "btf_target" (attaches by a BTF id), "as_target" (what
-    holds for its target holds for it), "frags", "packet_read" (may pass packet data to helpers
-    that take such), "packet_write" (may write it, too), "packet_to_helpers" (may pass it to all
-    helpers that take memory), "packet_loads" (may use the packet loads of classic BPF),
-    "no_locks", "no_timers", "no_graphs" (may not use maps whose values hold spin locks; timers and
-    work queues; lists and trees).
+    holds for its target holds for it), "gpl" (needs a compatible licence in any case), "frags",
+    "packet_read" (may pass packet data to helpers that take such), "packet_write" (may write it,
+    too), "packet_to_helpers" (may pass it to all helpers that take memory), "packet_loads" (may
+    use the packet loads of classic BPF), "no_locks", "no_timers", "no_graphs" (may not use maps
+    whose values hold spin locks; timers and work queues; lists and trees).
     ``sleeps`` tells at which attach types its programs may sleep ("may", or "must"), under "" for
     all others; ``trusts`` names the attach types whose typed arguments are trusted pointers, "*"
     for all; ``private_stacks`` those where each function has a stack of its own, so that only the
