@@ -193,6 +193,14 @@ class MapArgument(ArgumentRule):
                 f"a map of type {takes}" if takes else "",
                 kind.name,
             )
+        owners = kind.deleters if rule.deletes else kind.updaters
+        if rule.writes_map and owners and env.program_type.name not in owners:
+            return Fault(
+                faults.MAP_TYPE,
+                f"{rule.name} may not change map {info.name}, of type {kind.name}, from programs "
+                f"of type {env.program_type.name}",
+                self.register,
+            )
         if rule.writes_map and map_is_read_only(info):
             return Fault(
                 faults.READ_ONLY,
@@ -262,6 +270,12 @@ class ValueArgument(ArgumentRule):
         info = map_of(env, call)
         if info is None:
             return wrong(env, rule, self, value, "the value of a map that is known")
+        kind = info.type
+        if kind is not None and kind.value_kind != kinds.MAP_VALUE:
+            instead = SocketArgument(
+                self.register, Arg(self.name, kind.value_kind, nullable=self.nullable)
+            )
+            return instead.check(st, env, rule, call, value)
         size = info.value_size
         return check_memory(st, env, rule, call, self, value, size, size, self.reads, self.writes)
 

@@ -45,6 +45,7 @@ MAP_WRITERS: Final = frozenset(
         "bpf_map_lookup_and_delete_elem",
     )
 )
+MAP_DELETERS: Final = frozenset(("bpf_map_delete_elem", "bpf_map_lookup_and_delete_elem"))
 
 
 class FunctionCall(Operation):
@@ -322,6 +323,7 @@ def helper_rule(env: Environment, helper: Helper) -> FunctionRule:
     rule = FunctionRule(helper.name, helper.number, helper.returns, helper.flags)
     rule.map_types = helper.map_types
     rule.writes_map = helper.name in MAP_WRITERS
+    rule.deletes = helper.name in MAP_DELETERS
     rule.calls_back = "calls_back" in helper.flags
     rule.leaves = "tail_call" in helper.flags or "no_return" in helper.flags
     rule.args = helper.args

@@ -74,6 +74,11 @@ class Unlock(Effect):
 
 
 class RcuLock(Effect):
+    def check(self, st: State, env: Environment, rule: FunctionRule, call: Call) -> Fault | None:
+        if st.held.rcu > 0:
+            return Fault(faults.LOCK, f"{rule.name} opens a read section inside of another")
+        return None
+
     def apply(self, st: State, env: Environment, rule: FunctionRule, call: Call) -> None:
         held = st.held
         st.held = Held(held.references, held.locks, held.rcu + 1, held.preempt, held.irqs)

@@ -27,7 +27,7 @@ from anybpf.verifier.values import (
 
 if TYPE_CHECKING:
     from anybpf.verifier.fields import FieldMap
-    from anybpf.verifier.rulebook import Rulebook
+    from anybpf.verifier.rulebook import Lookups, Rulebook
     from anybpf.verifier.state import State
 
 
@@ -117,6 +117,7 @@ class Environment:
         "kernel_btf",
         "later",
         "leaks_allowed",
+        "lookups",
         "maps",
         "platform",
         "program",
@@ -160,6 +161,8 @@ class Environment:
         self.later: list[tuple[int, State]] = []
         # What the checks made of the platform's rows for this program.
         self.rulebook: Rulebook | None = None
+        # What the checks looked up in the types of this program and its target.
+        self.lookups: Lookups | None = None
 
 
 # Frames of calls, the entry function's included.

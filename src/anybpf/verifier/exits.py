@@ -6,6 +6,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from anybpf.platforms.model import ReturnRange
 from anybpf.verifier import arithmetic, faults, numbers
 from anybpf.verifier.deduction import settle_value
 from anybpf.verifier.environment import Environment, Fault
@@ -43,7 +44,11 @@ def settled(st: State, value: Value) -> Value:
 
 
 def returns_anything(env: Environment) -> bool:
-    return env.program_type.return_range(env.attach_type) is None
+    return allowed_range(env) is None
+
+
+def allowed_range(env: Environment) -> ReturnRange | None:
+    return env.platform.return_range(env.program_type.name, env.attach_type, env.program.attach_to)
 
 
 def _nothing_returned() -> Fault:
@@ -68,7 +73,7 @@ def _not_a_number(env: Environment, value: Value) -> Fault:
 
 def check_range(st: State, env: Environment, value: Value) -> Fault | None:
     """Whether the returned number is one that this type of program may return."""
-    allowed = env.program_type.return_range(env.attach_type)
+    allowed = allowed_range(env)
     if allowed is None:
         return None
     known = st.range_of(value)

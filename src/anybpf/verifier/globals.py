@@ -24,7 +24,7 @@ from anybpf.verifier.environment import Environment, Fault
 from anybpf.verifier.exits import check_later_exit, nothing_held
 from anybpf.verifier.memory import overwrite
 from anybpf.verifier.operations import Operation
-from anybpf.verifier.rulebook import rulebook
+from anybpf.verifier.rulebook import lookups
 from anybpf.verifier.rules import ArgumentRule, Call, FunctionRule
 from anybpf.verifier.stackobjects import forget_packet
 from anybpf.verifier.state import State
@@ -106,8 +106,8 @@ def prototype(env: Environment, function: Function) -> Prototype | Fault:
         if not isinstance(proto, t.FunctionProto):
             return _unusable(function, "its type is no function type")
         back = layout.resolve(btf, proto.return_id)
-        if not isinstance(back, (t.Int, t.Enum, t.Void)):
-            return _unusable(function, "it returns neither a number nor nothing")
+        if not isinstance(back, (t.Int, t.Enum)):
+            return _unusable(function, "it does not return a number")
         if len(proto.params) > MOST:
             return _unusable(
                 function, f"it has {len(proto.params)} parameters, {MOST} are possible"
@@ -378,7 +378,7 @@ def moves_packet(env: Environment, function: Function, seen: set[str]) -> bool:
             row = platform.kfunc(insn.reference) if insn.reference else None
             if row is not None and row.invalidates_packet:
                 return True
-    functions = rulebook(env).functions_of(env)
+    functions = lookups(env).functions
     for name in function.calls:
         callee = functions.get(name)
         if callee is not None and moves_packet(env, callee, seen):

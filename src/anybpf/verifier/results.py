@@ -44,14 +44,6 @@ from anybpf.verifier.values import (
 # The lowest error number of the kernel, negated (include/linux/err.h).
 LOWEST_ERROR: Final = -4095
 
-# What a look-up in maps of sockets gives, and whether it holds a reference.
-# Facts: what the verifier of Linux 6.18 makes of them.
-SOCKET_MAPS: Final[dict[str, tuple[str, bool]]] = {
-    "sockmap": ("socket", True),
-    "sockhash": ("socket", True),
-    "xskmap": ("xdp_sock", False),
-}
-
 # Map types in which every key below the number of entries is present.
 INDEXED_MAPS: Final = ("array", "percpu_array")
 
@@ -80,8 +72,9 @@ class MapValueResult(ResultRule):
             return Fault(faults.MAP_TYPE, f"{rule.name} works on a map that is not known")
         info = env.maps[call.map]
         kind = info.type
-        if kind is not None and kind.holds:
-            if kind.holds == "maps":
+        looks_up = kind is not None and len(rule.arguments) == 2
+        if kind is not None and looks_up and kind.lookup.kind != kinds.MAP_VALUE:
+            if kind.lookup.kind == kinds.MAP:
                 if info.inner < 0:
                     return Fault(
                         faults.MAP_TYPE,
@@ -89,25 +82,23 @@ class MapValueResult(ResultRule):
                         "known",
                     )
                 return Value(MAP, 0, None, Region(MAP, 0, True, info.inner))
-            socket = SOCKET_MAPS.get(kind.name)
-            if socket is not None:
-                region = Region(OBJECT, 0, True, -1)
-                region.type = socket[0]
-                region.flags = TRUSTED
-                if socket[1]:
-                    region.flags = TRUSTED | ACQUIRED
-                    st.acquire(region)
-                return Value(OBJECT, 0, None, region)
+            region = Region(OBJECT, 0, kind.lookup.nullable, -1)
+            region.type = kind.lookup.kind
+            region.flags = TRUSTED
+            if kind.lookup.acquires:
+                region.flags = TRUSTED | ACQUIRED
+                st.acquire(region)
+            return Value(OBJECT, 0, None, region)
         nullable = self.nullable
         if (
             0 <= call.key < info.max_entries
-            and len(rule.arguments) == 2
+            and looks_up
             and kind is not None
             and kind.name in INDEXED_MAPS
         ):
             nullable = False
         region = Region(MAP_VALUE, info.value_size, nullable, call.map)
-        if map_is_read_only(info) or (kind is not None and kind.holds == "devices"):
+        if map_is_read_only(info) or (kind is not None and kind.read_only):
             region.flags = READ_ONLY
         return Value(MAP_VALUE, 0, None, region)
 

@@ -33,19 +33,14 @@ class Rulebook:
     """
 
     __slots__ = (
-        "arguments",
-        "arguments_known",
         "context",
-        "functions",
         "gpl",
         "helpers",
-        "operations",
         "packet_arguments",
         "packet_free",
         "packet_writes",
         "pointees",
         "sleepable",
-        "structures",
     )
 
     def __init__(self, env: Environment) -> None:
@@ -55,26 +50,14 @@ class Rulebook:
         self.pointees: dict[str, Layout | None] = {}
         # Helpers by number: the rule, or why this program may not call it.
         self.helpers: dict[int, FunctionRule | Fault] = {}
-        # Kernel structures and the arguments of a typed context, as they were looked up.
-        self.structures: dict[str, Structure] = {}
-        self.arguments: list[ArgumentType] | None = None
-        self.arguments_known: bool = False
-        self.operations: str = ""  # the kernel interface that the program implements
-        self.functions: dict[str, Function] | None = None
         # A platform that does not restrict packets by program type lets all use them as memory.
-        self.packet_free: bool = not env.platform.uses_license
-        self.packet_writes: bool = self.packet_free or "packet_write" in flags
+        self.packet_free: bool = not env.platform.uses_license or "packet_to_helpers" in flags
+        self.packet_writes: bool = not env.platform.uses_license or "packet_write" in flags
         self.packet_arguments: bool = self.packet_writes or "packet_read" in flags
-        self.sleepable: bool = "sleepable" in env.program.flags
+        self.sleepable: bool = (
+            "sleepable" in env.program.flags or kind.sleepable_at(env.attach_type) == "must"
+        )
         self.gpl: bool = not env.platform.uses_license or is_gpl(env.program.license)
-
-    def functions_of(self, env: Environment) -> dict[str, Function]:
-        """The program's functions by name."""
-        found = self.functions
-        if found is None:
-            found = {function.name: function for function in env.program.functions}
-            self.functions = found
-        return found
 
     def pointee(self, env: Environment, kind: str) -> Layout | None:
         """The structure behind pointers of that kind; None where it has no fields of its own."""
@@ -84,6 +67,33 @@ class Rulebook:
         found = None if context is None else Layout(context, env.attach_type)
         self.pointees[kind] = found
         return found
+
+
+class Lookups:
+    """What was found in the types of one program and of what it is attached to.
+
+    ``arguments`` are those of a typed context, ``arguments_known`` says whether they are all;
+    ``operations`` names the kernel interface that the program implements.
+    """
+
+    __slots__ = ("arguments", "arguments_known", "functions", "operations", "structures")
+
+    def __init__(self, env: Environment) -> None:
+        self.structures: dict[str, Structure] = {}
+        self.arguments: list[ArgumentType] | None = None
+        self.arguments_known: bool = False
+        self.operations: str = ""
+        self.functions: dict[str, Function] = {
+            function.name: function for function in env.program.functions
+        }
+
+
+def lookups(env: Environment) -> Lookups:
+    found = env.lookups
+    if found is None:
+        found = Lookups(env)
+        env.lookups = found
+    return found
 
 
 # Licences that the kernel counts as compatible with its own: include/linux/license.h (6.18).

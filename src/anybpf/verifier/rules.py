@@ -160,6 +160,7 @@ class FunctionRule:
         "args",
         "arguments",
         "calls_back",
+        "deletes",
         "effects",
         "flags",
         "in_lock",
@@ -193,6 +194,7 @@ class FunctionRule:
         self.in_lock: bool = "in_lock" in flags
         self.length_bound: bool = "returns_length" in flags
         self.writes_map: bool = False
+        self.deletes: bool = False
         # The row's own arguments, and whether it calls back or may not come back.
         self.args: tuple[Arg, ...] = ()
         self.calls_back: bool = False

@@ -410,8 +410,11 @@ class IrqFlagArgument(StackObject):
     def place(
         self, st: State, env: Environment, rule: FunctionRule, call: Call, frame: i64, low: i64
     ) -> Fault | None:
-        self.detail = f"{st.held.irqs + 1}"
-        return super().place(st, env, rule, call, frame, low)
+        fault = super().place(st, env, rule, call, frame, low)
+        if fault is None and call.new_objects is not None:
+            # Sections end in the reverse order of their beginning.
+            call.new_objects[len(call.new_objects) - 1].detail = f"{st.held.irqs + 1}"
+        return fault
 
 
 class PerCpuArgument(ArgumentRule):

@@ -13,13 +13,14 @@ from mypy_extensions import i64
 from anybpf.btf import BTF, layout
 from anybpf.btf import types as t
 from anybpf.errors import BTFError
+from anybpf.platforms import kinds
 from anybpf.verifier import faults, fields, structures
 from anybpf.verifier.contexts import OPEN_SIZE, STRUCT
 from anybpf.verifier.effects import in_read_section
 from anybpf.verifier.environment import Environment, Fault
 from anybpf.verifier.fields import NAMES, NO_FIELDS, FieldMap, SpecialField
 from anybpf.verifier.memory import loaded
-from anybpf.verifier.rulebook import map_fields, rulebook
+from anybpf.verifier.rulebook import lookups, map_fields
 from anybpf.verifier.state import State
 from anybpf.verifier.structures import Place, Structure, kernel_types
 from anybpf.verifier.values import (
@@ -41,40 +42,6 @@ from anybpf.verifier.values import (
 
 Loaded = Value | Fault
 
-# Members that are as reliable as what they are read from: (structure, member).
-# Facts: kernel documentation of kfuncs ("KF_TRUSTED_ARGS"), and what Linux 6.18 accepts.
-AS_TRUSTED: Final = frozenset(
-    (
-        ("bpf_iter_meta", "seq"),
-        ("bpf_iter__task", "meta"),
-        ("bpf_iter__task", "task"),
-        ("linux_binprm", "file"),
-        ("file", "f_inode"),
-    )
-)
-AS_TRUSTED_OR_NULL: Final = frozenset(
-    (
-        ("dentry", "d_inode"),
-        ("socket", "sk"),
-        ("vm_area_struct", "vm_mm"),
-        ("vm_area_struct", "vm_file"),
-    )
-)
-# Members that a read section protects, and those among them that may be null.
-IN_RCU: Final = frozenset(
-    (
-        ("task_struct", "cpus_ptr"),
-        ("task_struct", "cgroups"),
-        ("task_struct", "real_parent"),
-        ("task_struct", "group_leader"),
-        ("cgroup", "kn"),
-        ("css_set", "dfl_cgrp"),
-        ("cgroup_subsys_state", "cgroup"),
-    )
-)
-IN_RCU_OR_NULL: Final = frozenset(
-    (("mm_struct", "exe_file"), ("sk_buff", "sk"), ("request_sock", "sk"))
-)
 # Structures whose last reference is dropped after a grace period, so that a pointer loaded from a
 # map may be used inside a read section.
 RCU_SAFE: Final = frozenset(("task_struct", "cgroup", "bpf_cpumask", "cpumask"))
@@ -87,7 +54,7 @@ def structure_of(env: Environment, region: Region) -> Structure:
     """The structure behind the pointer."""
     own = (region.flags & OWNED) != 0
     key = ("own " if own else "") + region.type
-    known = rulebook(env).structures
+    known = lookups(env).structures
     found = known.get(key)
     if found is None:
         if own:
@@ -131,26 +98,27 @@ def load_member(
 
 def _pointer(st: State, env: Environment, source: Region, place: Place) -> Value:
     """The pointer in a member; how reliable depends on what it was read from."""
-    member = (place.owner, place.field)
+    known = env.platform.member_trust(place.owner, place.field)
     nullable = False
     flags: i64 = UNTRUSTED
     reliable = source.flags & (TRUSTED | ACQUIRED | RCU)
     if place.tags & structures.USER:
         flags = UNTRUSTED
     elif (source.flags & UNTRUSTED) == 0 and reliable != 0:
-        if member in AS_TRUSTED and source.flags & (TRUSTED | ACQUIRED):
-            flags = TRUSTED
-        elif member in AS_TRUSTED_OR_NULL and source.flags & (TRUSTED | ACQUIRED):
-            flags = TRUSTED
-            nullable = True
+        if known is not None and known[0] == kinds.TRUSTED:
+            if source.flags & (TRUSTED | ACQUIRED):
+                flags = TRUSTED
+                nullable = known[1]
+            elif in_read_section(st, env):
+                flags = 0
         elif in_read_section(st, env):
-            if member in IN_RCU:
+            flags = 0
+            if known is not None and known[0] == kinds.RCU:
                 flags = RCU
-            elif (place.tags & structures.RCU) != 0 or member in IN_RCU_OR_NULL:
+                nullable = known[1]
+            elif place.tags & structures.RCU:
                 flags = RCU
                 nullable = True
-            else:
-                flags = 0
     elif (source.flags & UNTRUSTED) == 0:
         flags = 0
     if place.tags & structures.PER_CPU:
@@ -451,7 +419,7 @@ class ArgumentType:
 
 def load_argument(st: State, env: Environment, index: i64, size: i64) -> Loaded:
     """The argument at ``index`` of a typed context."""
-    rules = rulebook(env)
+    rules = lookups(env)
     known = rules.arguments
     if known is None:
         known = arguments_of(env)
@@ -491,19 +459,19 @@ def arguments_of(env: Environment) -> list[ArgumentType]:
         proto, skip = target_prototype(env, kernel)
         if proto is None:
             return []
-        rulebook(env).arguments_known = True
-        operations = rulebook(env).operations
-        trusted = env.program_type.trusted_arguments(env.attach_type)
-        iterates = env.attach_type == "trace_iter"
+        lookups(env).arguments_known = True
+        operations = lookups(env).operations
+        kind = env.program_type
+        target = env.program.attach_to
+        trusted = kind.trusted_arguments(env.attach_type)
         found = []
         for position, param in enumerate(proto.params[skip:]):
-            made = argument_type(kernel, param, trusted, operations)
-            if iterates and position > 0 and made.kind == OBJECT:
-                made.nullable = True
-            if iterates and position > 0 and made.kind == NUMBER and _is_pointer(kernel, param):
+            words = env.platform.target_argument(kind.name, env.attach_type, target, position)
+            made = argument_type(kernel, param, trusted or "trusted" in words, operations)
+            if "buffer" in words or "read_buffer" in words:
                 made = ArgumentType(MEMORY)
-                made.nullable = True
-                made.flags = READ_ONLY if param.name == "key" else 0
+                made.flags = READ_ONLY if "read_buffer" in words else 0
+            made.nullable = made.nullable or "null" in words
             found.append(made)
         if "fexit" in env.attach_type or env.attach_type in ("modify_return", "trace_fsession"):
             result = t.Param("result", proto.return_id)
@@ -513,10 +481,6 @@ def arguments_of(env: Environment) -> list[ArgumentType]:
         return found
     except BTFError:
         return []
-
-
-def _is_pointer(btf: BTF, param: t.Param) -> bool:
-    return isinstance(layout.resolve(btf, param.type_id), t.Pointer)
 
 
 # What an implementation of a kernel interface sees in place of the declared structure: TCP's
@@ -590,7 +554,7 @@ def _operation(env: Environment, kernel: BTF) -> t.FunctionProto | None:
                 if isinstance(pointer, t.Pointer):
                     proto = layout.resolve(kernel, pointer.type_id)
                     if isinstance(proto, t.FunctionProto):
-                        rulebook(env).operations = own.name
+                        lookups(env).operations = own.name
                         return proto
     return None
 
