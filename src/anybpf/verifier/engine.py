@@ -7,6 +7,7 @@ when states are merged, is the business of ``fixpoint`` and ``paths``.
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from mypy_extensions import i64
@@ -29,6 +30,8 @@ ALL: Final = -1
 # How often one failing instruction may be tried again on parts of its state.
 SPLIT_TRIES: Final = 128
 MERGES_REMEMBERED: Final = 2048
+# Steps between two looks at the clock.
+LOOK_EVERY: Final = 4096
 
 
 class GaveUp(Exception):
@@ -45,6 +48,7 @@ class Work:
         "loops",
         "max_states",
         "merges",
+        "next_look",
         "splits",
         "state_limit",
         "states",
@@ -52,8 +56,11 @@ class Work:
         "widenings",
     )
 
-    def __init__(self, limit: i64, state_limit: i64) -> None:
+    def __init__(self, limit: i64, state_limit: i64, deadline: float) -> None:
         self.limit: i64 = limit
+        # On the thread's own clock; 0: none. Looked at now and then only.
+        self.deadline: float = deadline
+        self.next_look: i64 = LOOK_EVERY if deadline > 0 else limit
         self.state_limit: i64 = state_limit
         self.steps: i64 = 0
         self.merges: i64 = 0
@@ -63,6 +70,14 @@ class Work:
         self.states: i64 = 0
         self.max_states: i64 = 0
         self.loop_bounds: dict[i64, i64] = {}
+
+    def look(self) -> None:
+        """Stop if the budget is spent."""
+        if self.steps > self.limit or (self.deadline > 0 and time.thread_time() > self.deadline):
+            raise GaveUp()
+        self.next_look = self.limit
+        if self.deadline > 0 and self.steps + LOOK_EVERY < self.limit:
+            self.next_look = self.steps + LOOK_EVERY
 
 
 class Found:
@@ -176,9 +191,10 @@ class Engine:
                     return None
                 st = other
             i = i + 1
-        self.work.steps = self.work.steps + count
-        if self.work.steps > self.work.limit:
-            raise GaveUp()
+        work = self.work
+        work.steps = work.steps + count
+        if work.steps > work.next_look:
+            work.look()
         return st
 
     def record(self, pc: i64, st: State) -> None:

@@ -13,7 +13,7 @@ from anybpf.objects.specs import CollectionSpec, Function, MapSpec, ProgramSpec
 from anybpf.platforms import Platform
 from anybpf.platforms.model import ProgramType
 from anybpf.verifier import entry, globals, notation, outcome
-from anybpf.verifier.engine import MERGES_REMEMBERED, Engine, Found, GaveUp, Work
+from anybpf.verifier.engine import ALL, MERGES_REMEMBERED, Engine, Found, GaveUp, Work
 from anybpf.verifier.environment import Budget, Environment, Fault, MapInfo
 from anybpf.verifier.fixpoint import Fixpoint
 from anybpf.verifier.paths import Paths
@@ -228,7 +228,10 @@ class _Run:
         return found
 
     def _analyse(self, code: Code) -> list[Found]:
-        work = Work(self.budget.steps // FIRST_SHARE, self.budget.states)
+        deadline = 0.0
+        if self.budget.seconds > 0:
+            deadline = time.thread_time() + self.budget.seconds
+        work = Work(self.budget.steps // FIRST_SHARE, self.budget.states, deadline)
         journal = Journal(MERGES_REMEMBERED)
         merged = Fixpoint(code, work, journal, self.record)
         gave_up = self._run(merged, code, False)
@@ -237,7 +240,7 @@ class _Run:
         self.result.states = merged.recorded
         if not merged.found and not gave_up:
             return []
-        work = Work(self.budget.steps, self.budget.states)
+        work = Work(self.budget.steps, self.budget.states, deadline)
         work.loop_bounds = merged.work.loop_bounds
         journal = Journal(MERGES_REMEMBERED)
         paths = Paths(code, work, journal, self.record)
@@ -256,7 +259,7 @@ class _Run:
             f"no answer after {self.result.stats.steps} steps; a larger budget may find one",
         )
         found = list(merged.found.values())
-        return [*found, Found(0, limit, None, [])] if not found else found
+        return found if found else [Found(0, limit, None, [])]
 
     def _run(self, engine: Engine, code: Code, explores: bool) -> bool:
         """Run the entry function and whatever is verified by itself; say whether it gave up."""
@@ -270,11 +273,11 @@ class _Run:
                         engine.report(function.base, state, None)
                         continue
                     self._one(engine, int(function.index), state, explores)
-            done: set[int] = set()
+            done: list[tuple[int, State]] = []
             while self.env.later:
                 index, state = self.env.later.pop()
-                if index not in done:
-                    done.add(index)
+                if not any([index == i and engine.covered(state, s, ALL, ALL) for i, s in done]):
+                    done.append((index, state.copy()))
                     self._one(engine, index, state, explores)
         except GaveUp:
             return True
