@@ -341,6 +341,14 @@ class MemoryArgument(ArgumentRule):
             return wrong(env, rule, self, value, "a pointer into a map value")
         if is_zero(value) and self.nullable and self.size_register < 0:
             return None
+        if self.align > 1 and not aligned(st, value, self.align):
+            return Fault(
+                faults.ALIGNMENT,
+                f"r{self.register}, argument {self.name} of {rule.name}, must be aligned to "
+                f"{self.align} bytes",
+                self.register,
+                f"a multiple of {self.align}",
+            )
         return check_memory(st, env, rule, call, self, value, low, high, self.reads, self.writes)
 
     def _bad_size(self, rule: FunctionRule, what: str, known: str, needed: str = "") -> Fault:
@@ -351,6 +359,19 @@ class MemoryArgument(ArgumentRule):
             needed,
             known,
         )
+
+
+# Packets begin so far from an aligned address (NET_IP_ALIGN of the Linux kernel).
+PACKET_SHIFT: Final = 2
+
+
+def aligned(st: State, pointer: Value, align: i64) -> bool:
+    """Whether the address is a multiple of ``align``, a power of two, whatever its offset."""
+    known = st.range_of(pointer)
+    base = known.value
+    if pointer.kind == PACKET:
+        base = base + PACKET_SHIFT
+    return ((base | known.mask) & (align - 1)) == 0
 
 
 class SizeArgument(ArgumentRule):
