@@ -113,7 +113,8 @@ class Comparer:
         i: i64 = 0
         while i < 11:
             value = regs[i]
-            if value.kind != UNINIT and (live >> i) & 1:
+            bit: int = i
+            if value.kind != UNINIT and (live >> bit) & 1:
                 if not machine.defined[i] and not self._may_be_unset(st, value, 0):
                     self.reason = f"r{i} was not written, is foreseen as {show(st, value)}"
                     return False
@@ -537,7 +538,8 @@ class Comparer:
             whole = at < innermost or live == ALL_SLOTS
             while i < 64:
                 cell = stack[at + i]
-                if not whole and not (live >> i) & 1:
+                bit: int = i
+                if not whole and not (live >> bit) & 1:
                     i = i + 1
                     continue
                 if isinstance(cell, Value):
