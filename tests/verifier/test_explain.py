@@ -52,7 +52,7 @@ def test_the_call_that_may_return_null_is_shown() -> None:
     assert said.text == "r0 = *(u64 *)(r0 + 0)"
     assert ("r0", "a value of map counts (8 bytes), or null") in said.known
     assert [step.text for step in said.steps] == ["call bpf_map_lookup_elem#1"]
-    assert said.steps[0].remark == "map counts"
+    assert said.steps[0].remark == "map counts, key 0"
     assert "NULL" in said.hint
 
 

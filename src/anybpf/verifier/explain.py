@@ -164,7 +164,7 @@ def explain(
     out.place = words.place(index)
     out.source = words.source_text(index)
     about = _about(finding, insn, words.helper_of(insn))
-    out.known += words.registers(index, about)
+    out.known += words.registers(index, about, finding.state)
     if finding.known and all(finding.known not in said for _, said in out.known):
         out.known.insert(0, ("", finding.known))
     trail = find_trail(verification, finding, about)

@@ -6,6 +6,7 @@ from typing import Any
 
 from anybpf.isa.instruction import SourceLine
 from anybpf.isa.listing.anybpf import source_place
+from anybpf.verifier.state import State
 
 
 class Finding:
@@ -14,7 +15,7 @@ class Finding:
     ``instruction`` is the index of the instruction in ``Verification.instructions`` (the program
     as it is laid out, a 16-byte load counting once), ``slot`` counts eight-byte slots as the
     kernel's log does. ``path`` are the indexes of instructions that led there, oldest first, where
-    a path is known.
+    a path is known; ``state`` is what was known there, if states were recorded.
     """
 
     __slots__ = (
@@ -29,6 +30,7 @@ class Finding:
         "required",
         "slot",
         "source",
+        "state",
     )
 
     def __init__(self, kind: str, instruction: int, message: str) -> None:
@@ -43,6 +45,7 @@ class Finding:
         self.known: str = ""
         self.hint: str = ""
         self.path: list[int] = []
+        self.state: State | None = None
 
     @property
     def place(self) -> str:

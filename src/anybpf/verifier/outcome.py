@@ -7,7 +7,7 @@ from anybpf.verifier.calls import FunctionCall
 from anybpf.verifier.engine import Found
 from anybpf.verifier.findings import Finding
 from anybpf.verifier.operations import Access, Branch, Load, Operation
-from anybpf.verifier.program import Code
+from anybpf.verifier.program import Code, FunctionCode
 from anybpf.verifier.values import KIND_NAMES, MAP_VALUE
 from anybpf.verifier.verification import Verification
 
@@ -22,6 +22,33 @@ def fill(result: Verification, code: Code, found: list[Found]) -> None:
         for block in function.graph.blocks:
             for operation in block.operations:
                 _note(kept, operation)
+        if len(function.graph.blocks) > 0:
+            _reach(kept, function)
+
+
+def _reach(kept: facts.Facts, function: FunctionCode) -> None:
+    """Mark what lies behind the sides of branches that were found possible."""
+    blocks = function.graph.blocks
+    seen: set[int] = {0}
+    todo: list[int] = [0]
+    while todo:
+        block = blocks[todo.pop()]
+        for index in range(int(block.first), int(block.last) + 1):
+            kept.reached.add(int(function.base) + index)
+        last = block.operations[-1] if block.operations else None
+        for side, target in enumerate(block.successors):
+            branches = isinstance(last, Branch) and len(block.successors) > 1
+            if branches and not _goes(last, side):
+                continue
+            if int(target) not in seen:
+                seen.add(int(target))
+                todo.append(int(target))
+
+
+def _goes(branch: Operation | None, side: int) -> bool:
+    """Whether this side of a branch, 1 for the jump, was ever found possible."""
+    assert isinstance(branch, Branch)
+    return bool(branch.jumps if side else branch.falls)
 
 
 def _place(finding: Finding) -> tuple[bool, int]:
@@ -36,6 +63,8 @@ def _finding(result: Verification, found: Found) -> Finding:
     finding.required = fault.required
     finding.known = fault.known
     finding.path = [int(step) for step in found.path]
+    if result.states:
+        finding.state = found.state
     if pc < len(result.slots):
         finding.slot = result.slots[pc]
         finding.function = result.function_of[pc]
@@ -70,4 +99,5 @@ def _note(kept: facts.Facts, operation: Operation) -> None:
                 kept.branches[pc] = facts.TAKEN
     elif isinstance(operation, FunctionCall) and operation.runs > 0:
         kept.reached.add(pc)
-        kept.add_call(pc, operation.rule.name)
+        key = int(operation.key_seen)
+        kept.add_call(pc, operation.rule.name, int(operation.map_seen), key if key >= 0 else None)

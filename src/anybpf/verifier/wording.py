@@ -227,16 +227,21 @@ class Words:
         what = f"{named}, {size} bytes" if named else f"{size} bytes"
         return f"a value of map {self.map_name(index)} ({what}){at}"
 
-    def registers(self, index: int, wanted: list[int]) -> list[tuple[str, str]]:
-        """What is known of registers before an instruction, where states were recorded."""
-        states = self.verification.states.get(index)
+    def registers(
+        self, index: int, wanted: list[int], state: State | None = None
+    ) -> list[tuple[str, str]]:
+        """What is known of registers before an instruction, where states were recorded.
+
+        ``state`` is the one of them that matters, if one does.
+        """
+        states = self.verification.states.get(index, []) if state is None else [state]
         if not states:
             return []
         out: list[tuple[str, str]] = []
         for register in wanted:
             texts: list[str] = []
-            for state in states[:MAX_STATES_SHOWN]:
-                words = self.value(state, state.regs[register])
+            for each in states[:MAX_STATES_SHOWN]:
+                words = self.value(each, each.regs[register])
                 if words not in texts:
                     texts.append(words)
             if len(texts) > MAX_WORDS:
