@@ -71,7 +71,7 @@ def contains(known: Range, word: int) -> bool:
 class Comparer:
     """Holds one machine's states against abstract ones."""
 
-    __slots__ = ("bound", "machine", "origins", "owners", "reason", "st", "words")
+    __slots__ = ("bound", "machine", "origins", "owners", "quiet", "reason", "st", "words")
 
     def __init__(self, machine: Machine) -> None:
         self.machine: Machine = machine
@@ -82,6 +82,8 @@ class Comparer:
         self.origins: dict[Region, int] = {}
         self.owners: dict[Region, Block] = {}
         self.reason: str = ""
+        # Whether the reason need not be put into words.
+        self.quiet: bool = False
 
     def explain(self, st: State, live: int, live_slots: int, callers: bool) -> str:
         """Why the machine is not in this state, empty if it is.
@@ -149,6 +151,9 @@ class Comparer:
         return True
 
     def _complain(self, st: State, name: str, value: Value, word: int, owner: Block | None) -> None:
+        if self.quiet:
+            self.reason = name
+            return
         why = f" ({self.reason})" if self.reason else ""
         what = "" if owner is None else f", a pointer {owner.offset_of(word):+d} into {owner.kind}"
         self.reason = f"{name} is {word:#x}{what}, is foreseen as {show(st, value)}{why}"
@@ -343,10 +348,10 @@ class Comparer:
         self.bound.append(unknown)
         known = st.facts.get(unknown)
         if known is not None and not contains(known, word):
-            self.reason = f"{word:#x} is not among {known!r}"
+            self.reason = "" if self.quiet else f"{word:#x} is not among {known!r}"
             return False
         if not contains(unknown.range, word):
-            self.reason = f"{word:#x} is not among {unknown.range!r}"
+            self.reason = "" if self.quiet else f"{word:#x} is not among {unknown.range!r}"
             return False
         if isinstance(unknown, Phi):
             merge = unknown.merge

@@ -407,6 +407,10 @@ class Grammar:
                 self.callback()
         elif kind < 97:
             self.atomic()
+        elif kind < 98:
+            self.touching()
+        elif kind < 99:
+            self.pair()
         else:
             self.make_number(self.target(True))
         self.budget = self.budget - 1 - (len(self.w.code) - before)
@@ -586,6 +590,58 @@ class Grammar:
             w.jump(JSLT, register, 0, self.out)
             w.jump(JSGT, register, limit + skew, self.out)
         self.set_number(register, high)
+
+    def touching(self) -> None:
+        """Compare two numbers whose ranges touch in one place, or just do not."""
+        chance = self.chance
+        w = self.w
+        low = self.writable_number()
+        high = self.target(True)
+        if low == high or self.perm[high] == LOCKED:
+            return
+        w.move(high, self.number())
+        mask: i64 = MASKS[chance.below(9)]
+        start: i64 = 0 if chance.one_in(2) else chance.between(-20, 20)
+        wide = not chance.one_in(4)
+        w.alu(AND, low, mask)
+        w.alu(AND, high, MASKS[chance.below(9)])
+        if start != 0:
+            w.alu(ADD, low, start)
+        w.alu(ADD, high, start + mask + chance.between(-1, 1))
+        self.set_number(low, mask + start if start >= 0 else -1)
+        self.set_number(high, -1)
+        label = w.label()
+        comparison: i64 = COMPARISONS[chance.below(len(COMPARISONS))]
+        if chance.one_in(2):
+            w.jump_reg(comparison, low, high, label, wide)
+        else:
+            w.jump_reg(comparison, high, low, label, wide)
+        before = self.m.copy()
+        self.compute()
+        if chance.one_in(3):
+            w.alu_reg(SUB, high, low)
+            self.set_number(high, -1)
+        w.place(label)
+        self.m.meet(before)
+
+    def pair(self) -> None:
+        """An operation on two numbers that comparisons have bounded."""
+        chance = self.chance
+        w = self.w
+        dst = self.writable_number()
+        src = self.number()
+        for register in (dst, src):
+            bound: i64 = self.constant() if chance.one_in(2) else 1 + chance.below(100)
+            w.jump([JGT, JSGT, JGE][chance.below(3)], register, bound, self.out)
+            if chance.one_in(2):
+                w.jump([JSLT, JLT, JSLE][chance.below(3)], register, chance.below(8), self.out)
+        operation: i64 = OPERATIONS[chance.below(len(OPERATIONS))]
+        wide = not chance.one_in(3)
+        signed: i64 = 0
+        if operation in (DIV, MOD):
+            signed = chance.below(2)
+        w.emit(operation | (0x0F if wide else 0x0C), dst, src, signed, 0)
+        self.set_number(dst, -1)
 
     def access(self) -> None:
         """Read or write where a pointer points."""

@@ -69,10 +69,10 @@ MUTATIONS: Final[list[Mutation]] = [
         "        else:\n            high = c - 2\n    elif c == above:",
     ),
     Mutation(
-        "signed order is decided as always too early",
+        "signed order is decided as never too early",
         "numbers.py",
-        "        return decide_order(a.low > b.high, a.high <= b.low)",
-        "        return decide_order(a.low >= b.high, a.high <= b.low)",
+        "        return decide_order(a.high <= b.low, a.low > b.high)",
+        "        return decide_order(a.high <= b.low, a.low >= b.high)",
     ),
     Mutation(
         "a bit test says all of its bits",
