@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from anybpf.objects import ProgramSpec as ProgramSpec
     from anybpf.objects import VariableSpec as VariableSpec
     from anybpf.objects import load_spec as load_spec
+    from anybpf.verifier import Verification as Verification
+    from anybpf.verifier.verify import verify as verify
 
 __version__ = "0.1.0"
 
@@ -29,7 +31,9 @@ _HOME = {
     "MapSpec": "objects",
     "ProgramSpec": "objects",
     "VariableSpec": "objects",
+    "Verification": "verifier",
     "load_spec": "objects",
+    "verify": "verifier",
 }
 
 __all__ = [
@@ -38,7 +42,9 @@ __all__ = [
     "MapSpec",
     "ProgramSpec",
     "VariableSpec",
+    "Verification",
     "load_spec",
+    "verify",
 ]
 
 if _os.environ.get("ANYBPF_PURE") == "1":

@@ -169,17 +169,23 @@ def _source(verification: Verification) -> tuple[list[list[Any]], list[int]]:
 def _states(
     verification: Verification, words: Words, index: int, strings: Strings
 ) -> list[list[Any]]:
-    """What is known before an instruction: rows of name and words, then the other clauses."""
+    """What is known before an instruction: rows of name and words, clauses, whether it fails."""
     out: list[list[Any]] = []
-    for state in verification.states.get(index, [])[:MAX_STATES]:
+    failing = [
+        finding.state
+        for finding in verification.findings
+        if finding.instruction == index and finding.state is not None
+    ]
+    others = verification.states.get(index, [])[:MAX_STATES]
+    for position, state in enumerate([*failing, *others]):
         rows = [
             [register, strings.number(words.value(state, state.regs[register]))]
             for register in range(REGISTERS)
             if state.regs[register].kind != UNINIT
         ]
-        shown = [rows, [strings.number(clause) for clause in _clauses(verification, state)]]
-        if shown not in out:
-            out.append(shown)
+        said = [rows, [strings.number(clause) for clause in _clauses(verification, state)]]
+        if said not in [known[:2] for known in out]:
+            out.append([*said, position < len(failing)])
     return out
 
 

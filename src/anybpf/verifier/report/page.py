@@ -341,8 +341,9 @@ SCRIPT: Final = r"""
     if (!program.recorded) out.push(make("p", { text: "States were not recorded." }));
     else if (!states.length)
       out.push(make("p", { text: "No run comes here, or the analysis ended before." }));
-    states.forEach(([registers, clauses], number) => {
-      if (states.length > 1) out.push(make("p", { text: `Either ${number + 1}:` }));
+    states.forEach(([registers, clauses, fails]) => {
+      if (fails) out.push(make("p", { class: "bad", text: "When it fails:" }));
+      else if (states.length > 1) out.push(make("p", { text: "On other ways here:" }));
       const table = make("table", {});
       registers.forEach(([register, what]) => table.append(make("tr", {},
         make("td", { text: "r" + register }), make("td", { text: data.strings[what] }))));
