@@ -30,6 +30,7 @@ from anybpf.verifier.state import PACKET_MAX, State
 from anybpf.verifier.values import (
     ARENA,
     CONTEXT,
+    FAULT_SAFE,
     MAP,
     MAP_VALUE,
     MEMORY,
@@ -398,7 +399,7 @@ def check_memory(
     """Whether the bytes lie inside a block of known size. Faults in an arena yield zero."""
     region = pointer.region
     assert region is not None
-    if region.flags & ARENA:
+    if region.flags & (ARENA | FAULT_SAFE) and not (write and region.flags & READ_ONLY):
         return None
     if region.nullable and not st.is_nonnull(region):
         return faults.may_be_null(env, pointer)

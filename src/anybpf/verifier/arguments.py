@@ -137,6 +137,17 @@ class ContextArgument(ArgumentRule):
             )
         if self.nullable and is_zero(value):
             return None
+        region = value.region
+        if (
+            value.kind == OBJECT
+            and region is not None
+            and self.type
+            and (region.flags & (TRUSTED | ACQUIRED)) != 0
+            and region.type == f"struct {env.platform.projections.get(self.type, '')}"
+            and value.offset == 0
+            and not region.nullable
+        ):
+            return None
         return wrong(env, rule, self, value, "the context")
 
 
@@ -335,7 +346,8 @@ class MemoryArgument(ArgumentRule):
                 return self._bad_size(rule, "is not constant", f"{low} to {high}")
             if high < call.length:
                 call.length = high
-        if high == 0 and self.size_register >= 0 and is_zero(value) and self.nullable:
+        absent = self.nullable and self.size_register >= 0 and is_zero(value)
+        if absent and (high == 0 or self.constant):
             return None
         if self.home >= 0 and value.kind != self.home:
             return wrong(env, rule, self, value, "a pointer into a map value")
@@ -550,6 +562,11 @@ class StructureArgument(ArgumentRule):
             return wrong(env, rule, self, value, f"a struct {self.type}")
         region = value.region
         if value.kind != OBJECT or region is None:
+            if value.kind == MAP and env.platform.pointer_structures.get("map") == self.type:
+                return None
+            size = typed.plain_size(env, self.type) if rule.number < 0 else -1
+            if size >= 0 and not self.releases:
+                return check_memory(st, env, rule, call, self, value, size, size, True, True)
             return wrong(env, rule, self, value, f"a pointer to struct {self.type}")
         if region.nullable and not st.is_nonnull(region) and not self.nullable:
             return null_argument(env, rule, self, value)

@@ -12,11 +12,14 @@ from anybpf.platforms.model import Arg, Callback
 from anybpf.verifier import faults, numbers
 from anybpf.verifier.calls import Calling, HelperCall
 from anybpf.verifier.contexts import STRUCT
+from anybpf.verifier.effects import MAY_SLEEP, NEVER_SLEEPS, program_sleeps
 from anybpf.verifier.entry import blank_state
 from anybpf.verifier.environment import MAX_DEPTH, Environment, Fault
 from anybpf.verifier.operations import Operation
+from anybpf.verifier.results import own_structure
+from anybpf.verifier.rulebook import lookups
 from anybpf.verifier.rules import Call, FunctionRule
-from anybpf.verifier.state import State
+from anybpf.verifier.state import Held, State
 from anybpf.verifier.values import (
     FUNCTION,
     MAP,
@@ -119,6 +122,13 @@ class LaterCall(HelperCall):
             return fault
         call = self.call
         entered = blank_state(env)
+        callback = self.callback
+        preempt: i64 = 0
+        if callback.sleeps and not program_sleeps(env):
+            preempt = MAY_SLEEP
+        elif not callback.sleeps and program_sleeps(env):
+            preempt = NEVER_SLEEPS
+        entered.held = Held([], [], 0, preempt, 0)
         parameters = parameters_of(st, env, self.callback, call, self.inputs)
         i: i64 = 0
         while i < len(parameters):
@@ -126,6 +136,7 @@ class LaterCall(HelperCall):
             i = i + 1
         if not self.is_known(env, call, entered):
             env.later.append((call.function, entered))
+        lookups(env).later[int(call.function)] = callback
         return self.finish(st, env)
 
     def is_known(self, env: Environment, call: Call, entered: State) -> bool:
@@ -174,7 +185,11 @@ def parameter(env: Environment, arg: Arg, call: Call) -> Value:
         return Value(OBJECT, 0, None, region)
     field = call.field
     if kind == kinds.RB_NODE and field is not None:
-        region = Region(OBJECT, 0, False, -1)
+        struct = own_structure(env, field.type_id)
+        size: i64 = 0
+        if struct is not None:
+            size = struct.size
+        region = Region(OBJECT, size, False, -1)
         region.type = STRUCT + field.type
         region.flags = OWNED | NON_OWNING
         return Value(OBJECT, field.node_offset, None, region)

@@ -16,7 +16,7 @@ from anybpf.verifier import arguments as a
 from anybpf.verifier import faults
 from anybpf.verifier.arguments import ContextArgument
 from anybpf.verifier.deduction import invalidate, settle_value
-from anybpf.verifier.effects import effects_of
+from anybpf.verifier.effects import effects_of, may_sleep, sections_without_preemption
 from anybpf.verifier.environment import Environment, Fault
 from anybpf.verifier.liveness import CallUse
 from anybpf.verifier.memory import overwrite
@@ -76,7 +76,7 @@ class FunctionCall(Operation):
         held = st.held
         if len(held.locks) > 0 and not rule.in_lock:
             return _locked(rule)
-        if rule.sleeps and (held.rcu > 0 or held.preempt > 0 or held.irqs > 0):
+        if rule.sleeps and not may_sleep(st, env):
             return _asleep(rule, st)
         call = self.call
         call.clear()
@@ -213,10 +213,14 @@ def _locked(rule: FunctionRule) -> Fault:
 
 def _asleep(rule: FunctionRule, st: State) -> Fault:
     held = st.held
-    where = "in a read section" if held.rcu > 0 else "with preemption off"
-    if held.irqs > 0:
+    where = "here: only programs and callbacks that are sleepable may"
+    if held.rcu > 0:
+        where = "in a read section"
+    elif held.irqs > 0:
         where = "with interrupts off"
-    return Fault(faults.SLEEP, f"{rule.name} may sleep, which is forbidden {where}")
+    elif sections_without_preemption(st) > 0:
+        where = "with preemption off"
+    return Fault(faults.SLEEP, f"{rule.name} may sleep, which is not possible {where}")
 
 
 def compile_helper(env: Environment, pc: i64, number: i64) -> Operation | Fault:
@@ -313,8 +317,6 @@ def unavailable(env: Environment, helper: Helper) -> Fault | None:
             -1,
             'such as "GPL" in the section "license"',
         )
-    if helper.sleeps and not rules.sleepable:
-        return Fault(faults.SLEEP, f"{helper.name} may sleep, which only sleepable programs may")
     return None
 
 

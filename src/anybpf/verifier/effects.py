@@ -5,6 +5,8 @@ A row's flags become effects; each may refuse the call and is applied once the a
 
 from __future__ import annotations
 
+from typing import Final
+
 from mypy_extensions import i64
 
 from anybpf.verifier import faults, memory, numbers
@@ -119,7 +121,7 @@ class PreemptDisable(Effect):
 
 class PreemptEnable(Effect):
     def check(self, st: State, env: Environment, rule: FunctionRule, call: Call) -> Fault | None:
-        if st.held.preempt == 0:
+        if sections_without_preemption(st) == 0:
             return Fault(faults.LOCK, f"{rule.name} turns preemption on, which is not off")
         return None
 
@@ -197,12 +199,44 @@ def effects_of(flags: frozenset[str]) -> list[Effect]:
     return found
 
 
+# The count of sections without preemption begins here in a callback that may not sleep although
+# its program may, and there in one that may although its program may not.
+NEVER_SLEEPS: Final = 1 << 20
+MAY_SLEEP: Final = -(1 << 20)
+HALF: Final = 1 << 19
+
+
+def sections_without_preemption(st: State) -> i64:
+    """How many sections without preemption are open."""
+    count = st.held.preempt
+    if count > HALF:
+        return count - NEVER_SLEEPS
+    if count < -HALF:
+        return count - MAY_SLEEP
+    return count
+
+
+def may_sleep(st: State, env: Environment) -> bool:
+    """Whether sleeping is allowed here."""
+    held = st.held
+    if held.rcu > 0 or held.irqs > 0 or len(held.locks) > 0:
+        return False
+    if sections_without_preemption(st) > 0 or held.preempt > HALF:
+        return False
+    return held.preempt < -HALF or program_sleeps(env)
+
+
+def program_sleeps(env: Environment) -> bool:
+    rules = env.rulebook
+    return rules is not None and rules.sleepable
+
+
 def in_read_section(st: State, env: Environment) -> bool:
     """Whether what RCU protects lives on here."""
-    if st.held.rcu > 0 or len(st.held.locks) > 0:
+    held = st.held
+    if held.rcu > 0 or len(held.locks) > 0 or held.preempt > HALF:
         return True
-    rules = env.rulebook
-    return rules is None or not rules.sleepable
+    return held.preempt > -HALF and not program_sleeps(env)
 
 
 # Changing all values that point into some regions.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from mypy_extensions import i64
 
 from anybpf.btf import BTF
-from anybpf.objects.specs import MapSpec, ProgramSpec
+from anybpf.objects.specs import MapSpec, ProgramSpec, VariableSpec
 from anybpf.platforms import Platform
 from anybpf.platforms.model import MapType, ProgramType
 from anybpf.verifier.state import FRAME_BYTES
@@ -126,6 +126,7 @@ class Environment:
         "stack_regions",
         "uninitialized_reads",
         "unprivileged",
+        "variables",
     )
 
     def __init__(
@@ -161,6 +162,8 @@ class Environment:
         self.later: list[tuple[int, State]] = []
         # What the checks made of the platform's rows for this program.
         self.rulebook: Rulebook | None = None
+        # The global variables, for where in their maps they lie.
+        self.variables: list[VariableSpec] = []
         # What the checks looked up in the types of this program and its target.
         self.lookups: Lookups | None = None
 

@@ -9,7 +9,9 @@ from mypy_extensions import i64
 from anybpf.platforms.model import ReturnRange
 from anybpf.verifier import arithmetic, faults, numbers
 from anybpf.verifier.deduction import settle_value
+from anybpf.verifier.effects import sections_without_preemption
 from anybpf.verifier.environment import Environment, Fault
+from anybpf.verifier.rulebook import lookups
 from anybpf.verifier.state import State
 from anybpf.verifier.typed import returns_nothing
 from anybpf.verifier.values import MEMORY, MIXED, NUMBER, UNINIT, Value
@@ -100,21 +102,30 @@ def check_range(st: State, env: Environment, value: Value) -> Fault | None:
     )
 
 
-def check_later_exit(st: State, env: Environment) -> Fault | None:
-    """The end of a callback that runs by itself, such as a timer's: it returns 0."""
+def check_later_exit(st: State, env: Environment, index: i64) -> Fault | None:
+    """The end of a callback that runs by itself, such as a timer's."""
     value = settled(st, st.regs[0])
     if value.kind == UNINIT:
         return _nothing_returned()
     if value.kind != NUMBER:
         return _not_a_number(env, value)
+    low: i64 = 0
+    high: i64 = 0
+    callback = lookups(env).later.get(int(index))
+    if callback is not None:
+        low = callback.low
+        high = callback.high
     known = st.range_of(value)
-    if known.low != 0 or known.high != 0:
+    if low < high:
+        known = arithmetic.sext(known, 32)
+    if known.low < low or known.high > high:
         have = f"{known.low}" if known.mask == 0 else f"{known.low} to {known.high}"
+        need = f"{low}" if low == high else f"{low} to {high}"
         return Fault(
             faults.RETURN_VALUE,
-            f"a callback that runs later must return 0, and may return {have}",
+            f"a callback that runs later must return {need}, and may return {have}",
             0,
-            "0",
+            need,
             have,
         )
     return nothing_held(st)
@@ -139,7 +150,7 @@ def nothing_held(st: State) -> Fault | None:
         )
     if held.rcu > 0:
         return Fault(faults.LOCK, "ends inside of a read section")
-    if held.preempt > 0:
+    if sections_without_preemption(st) > 0:
         return Fault(faults.LOCK, "ends with preemption off")
     if held.irqs > 0:
         return Fault(faults.LOCK, "ends with interrupts off")

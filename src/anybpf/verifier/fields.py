@@ -13,6 +13,7 @@ from mypy_extensions import i64
 from anybpf.btf import BTF, layout
 from anybpf.btf import types as t
 from anybpf.errors import BTFError
+from anybpf.objects.specs import VariableSpec
 
 # What a field is.
 SPIN_LOCK: Final = 1
@@ -133,6 +134,26 @@ def fields_of(btf: BTF | None, type_id: int) -> FieldMap:
     found: list[SpecialField] = []
     try:
         _walk(btf, type_id, 0, 0, found)
+    except BTFError:
+        return NO_FIELDS
+    return FieldMap(found) if found else NO_FIELDS
+
+
+def fields_of_variables(btf: BTF | None, variables: list[VariableSpec]) -> FieldMap:
+    """The special fields of a data section, whose type does not say where its variables lie."""
+    if btf is None:
+        return NO_FIELDS
+    found: list[SpecialField] = []
+    try:
+        for variable in variables:
+            if variable.type_id == 0:
+                continue
+            before = len(found)
+            _walk(btf, variable.type_id, variable.offset, 0, found)
+            if len(found) == before + 1 and found[before].kind in (LIST_HEAD, RB_ROOT):
+                declared = btf.find(variable.name, t.KIND_VAR)
+                if declared is not None:
+                    _contents(btf, declared.id, -1, found[before])
     except BTFError:
         return NO_FIELDS
     return FieldMap(found) if found else NO_FIELDS

@@ -37,6 +37,7 @@ from anybpf.verifier.values import (
     NOTHING,
     NUMBER,
     OBJECT,
+    READ_ONLY,
     TRUSTED,
     UNINIT,
     UNTRUSTED,
@@ -155,6 +156,11 @@ def _parameter(
     if isinstance(target, t.Struct) and target.name == "bpf_dynptr":
         return Parameter(DYNPTR, param.name)
     if "arg:trusted" in tags or "arg:untrusted" in tags:
+        if not isinstance(target, (t.Composite, t.Forward)):
+            made = Parameter(BLOCK, param.name)
+            made.untrusted = True
+            made.size = layout.size_of(btf, target.id)
+            return made
         made = Parameter(STRUCTURE, param.name)
         made.nullable = "arg:nullable" in tags
         made.untrusted = "arg:untrusted" in tags
@@ -199,7 +205,11 @@ def _value(env: Environment, parameter: Parameter) -> Value:
     if kind == THE_CONTEXT:
         return Value(CONTEXT, 0, None, env.context_region)
     if kind == BLOCK:
-        return Value(MEMORY, 0, None, Region(MEMORY, parameter.size, parameter.nullable, -1))
+        region = Region(MEMORY, parameter.size, parameter.nullable, -1)
+        if parameter.untrusted:
+            # Reads that fail give zero.
+            region.flags = READ_ONLY | FAULT_SAFE
+        return Value(MEMORY, 0, None, region)
     if kind == DYNPTR:
         region = Region(OBJECT, 0, False, -1)
         region.type = "dynptr"
@@ -281,6 +291,9 @@ class GlobalCall(Operation):
         kind = parameter.kind
         register = arg.register
         region = value.region
+        if parameter.untrusted:
+            # It is only ever read, in a way that survives any address.
+            return None
         if kind == SCALAR:
             if value.kind == NUMBER:
                 return None
@@ -389,7 +402,12 @@ def moves_packet(env: Environment, function: Function, seen: set[str]) -> bool:
 def check_global_exit(st: State, env: Environment, function: Function) -> Fault | None:
     """The end of a function that is verified by itself: a global one, or a later callback."""
     if not is_global(env, function):
-        return check_later_exit(st, env)
+        index: i64 = 0
+        for other in env.program.functions:
+            if other.name == function.name:
+                break
+            index = index + 1
+        return check_later_exit(st, env, index)
     proto = prototype(env, function)
     if isinstance(proto, Fault):
         return proto

@@ -34,6 +34,7 @@ from anybpf.verifier.values import (
     PLAIN,
     READ_ONLY,
     TRUSTED,
+    ObjectCell,
     Region,
     Unknown,
     Value,
@@ -75,6 +76,26 @@ class Throw(KfuncCall):
         return super().finish(st, env)
 
 
+class Next(KfuncCall):
+    """Asks an iterator for its next element, and notes on the iterator what that is."""
+
+    __slots__ = ()
+
+    def finish(self, st: State, env: Environment) -> Fault | None:
+        iterator = self.call.dynptr
+        fault = super().finish(st, env)
+        if fault is not None or iterator is None:
+            return fault
+        given = st.regs[0].region
+        i: i64 = 0
+        while i < len(st.stack):
+            cell = st.stack[i]
+            if isinstance(cell, ObjectCell) and cell.identity is iterator.identity:
+                st.set_cell(i, cell.giving(given))
+            i = i + 1
+        return None
+
+
 def compile_kfunc(env: Environment, pc: i64, insn: Instruction) -> Operation | Fault:
     """The operation for a call by BTF, or why this program may not make it."""
     name = insn.reference
@@ -111,10 +132,9 @@ def compile_kfunc(env: Environment, pc: i64, insn: Instruction) -> Operation | F
         from anybpf.verifier.callbacks import compile_callback
 
         return compile_callback(env, pc, rule, row.args)
-    operation = Throw(pc, rule) if "no_return" in row.flags else KfuncCall(pc, rule)
     if "iter_next" in row.flags:
-        operation.bounds_loop = True
-    return operation
+        return Next(pc, rule)
+    return Throw(pc, rule) if "no_return" in row.flags else KfuncCall(pc, rule)
 
 
 def unavailable(env: Environment, row: Kfunc) -> Fault | None:
@@ -132,8 +152,11 @@ def unavailable(env: Environment, row: Kfunc) -> Fault | None:
             f"{row.name}: only programs under a licence compatible with the GPL may call the "
             "kernel's functions",
         )
-    if row.sleeps and not rules.sleepable:
-        return Fault(faults.SLEEP, f"{row.name} may sleep, which only sleepable programs may")
+    if "lock" in row.flags and row.returns.kind == kinds.INTEGER:
+        # Whether the lock is held depends on the result; states do not say such a thing.
+        return Fault(
+            faults.UNSUPPORTED, f"{row.name} may fail to take its lock, which is not followed here"
+        )
     return None
 
 

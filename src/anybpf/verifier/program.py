@@ -14,7 +14,7 @@ from mypy_extensions import i64
 from anybpf.isa.instruction import Instruction
 from anybpf.objects.specs import Function, ProgramSpec
 from anybpf.verifier import arithmetic as ranges
-from anybpf.verifier import calls, flow, globals, kfuncs, liveness
+from anybpf.verifier import calls, flow, globals, kfuncs, liveness, maps
 from anybpf.verifier.compute import ARSH, DIV, LSH, MOD, MOV, NEG, RSH, SDIV, SMOD
 from anybpf.verifier.environment import Environment, Fault
 from anybpf.verifier.flow import BRANCHES, Graph
@@ -247,6 +247,9 @@ class Code:
                     pc, "unsupported", f"uses map {insn.map_name or '?'}, which is not defined"
                 )
             info = self.env.maps[found]
+            unusable = maps.problem(self.env, info)
+            if unusable is not None:
+                return Refused(pc, unusable)
             # A pointer straight into the map's value says how far in its upper half.
             if insn.src == 2 or insn.src == 6:
                 place: i64 = insn.high

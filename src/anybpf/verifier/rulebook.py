@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from mypy_extensions import i64
 
 from anybpf.objects.specs import Function
+from anybpf.platforms.calls import Callback
 from anybpf.verifier.contexts import Layout
 from anybpf.verifier.environment import Environment, Fault, MapInfo
-from anybpf.verifier.fields import FieldMap, fields_of
+from anybpf.verifier.fields import FieldMap, fields_of, fields_of_variables
 
 if TYPE_CHECKING:
     from anybpf.verifier.rules import FunctionRule
@@ -76,13 +77,15 @@ class Lookups:
     ``operations`` names the kernel interface that the program implements.
     """
 
-    __slots__ = ("arguments", "arguments_known", "functions", "operations", "structures")
+    __slots__ = ("arguments", "arguments_known", "functions", "later", "operations", "structures")
 
     def __init__(self, env: Environment) -> None:
         self.structures: dict[str, Structure] = {}
         self.arguments: list[ArgumentType] | None = None
         self.arguments_known: bool = False
         self.operations: str = ""
+        # Functions that run later, by index, and as what.
+        self.later: dict[int, Callback] = {}
         self.functions: dict[str, Function] = {
             function.name: function for function in env.program.functions
         }
@@ -137,7 +140,11 @@ def map_fields(env: Environment, info: MapInfo) -> FieldMap:
     """The locks, timers and kernel pointers in the map's values."""
     found = info.fields
     if found is None:
-        found = fields_of(env.btf, int(info.spec.value_type_id))
+        if info.spec.kind == "user":
+            found = fields_of(env.btf, int(info.spec.value_type_id))
+        else:
+            inside = [one for one in env.variables if one.map is info.spec]
+            found = fields_of_variables(env.btf, inside)
         info.fields = found
     return found
 

@@ -227,3 +227,22 @@ def contains(btf: BTF, struct: t.Composite, offset: int, name: str) -> bool:
         struct = found
         offset = inner
     return False
+
+
+def is_plain(btf: BTF, struct: t.Composite, depth: int) -> bool:
+    """Whether there are numbers only in the structure, arrays of them, and structures of them."""
+    if struct.kind != t.KIND_STRUCT or not struct.members or depth > DEEPEST // 4:
+        return False
+    try:
+        for member in struct.members:
+            found = layout.resolve(btf, member.type_id)
+            while isinstance(found, t.Array):
+                found = layout.resolve(btf, found.element_id)
+            if isinstance(found, t.Composite):
+                if not is_plain(btf, found, depth + 1):
+                    return False
+            elif not isinstance(found, (t.Int, t.Enum)):
+                return False
+    except BTFError:
+        return False
+    return True

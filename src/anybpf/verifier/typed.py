@@ -294,6 +294,15 @@ def check_range(
     )
 
 
+def plain_size(env: Environment, name: str) -> i64:
+    """The size of a kernel structure of mere numbers, for which any memory will do; else -1."""
+    kernel = kernel_types(env)
+    struct = structures.find_structure(kernel, name)
+    if kernel is None or struct is None or not structures.is_plain(kernel, struct, 0):
+        return -1
+    return struct.size
+
+
 def own_fields(env: Environment, type_name: str) -> FieldMap:
     """The special fields of one of the program's own structures."""
     if not type_name:

@@ -159,7 +159,9 @@ class _Run:
         )
         if attach_type:
             self.env.attach_type = attach_type
-        self.env.big_endian = collection is not None and collection.big_endian
+        if collection is not None:
+            self.env.big_endian = collection.big_endian
+            self.env.variables = list(collection.variables.values())
         allows = self.platform.rules
         self.env.leaks_allowed = allows.get("pointer_leaks", False)
         self.env.uninitialized_reads = allows.get("uninitialized_stack_reads", False)
