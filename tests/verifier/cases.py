@@ -25,6 +25,7 @@ _WORDS = ("type", "attach", "target", "license", "flags", "platform", "before", 
 _LISTS = ("map", "data", "struct", "function")
 _LABEL = re.compile(r"\w+:")  # code may bear labels at the left edge
 _AT = re.compile(r"at (\w+):\s*(.*)")
+_TYPE_ID = re.compile(r"typeid\((\w+)\)")
 _REJECT = re.compile(r"reject(?:\s+([a-z-]+))?(?:\s+at\s+(\w+))?")
 
 
@@ -161,6 +162,10 @@ class Prepared:
         for helper in platform.program_type(case.words["type"]).own_helpers:
             numbers[helper.name] = helper.number
         text = "\n".join(case.code)
+        try:
+            text = _TYPE_ID.sub(lambda found: str(self.types.struct_id(found[1])), text)
+        except KeyError as error:
+            raise CaseError(f"{case.where}: there is no {error}") from None
         open_end = not re.search(r"\bexit\b", text)
         if open_end:
             text += f"\n{END}: r0 = 0; exit"

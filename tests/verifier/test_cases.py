@@ -7,9 +7,13 @@ from pathlib import Path
 import pytest
 
 from anybpf.verifier import verify, verify_instructions
+from anybpf.verifier.environment import Budget
 from anybpf.verifier.notation import covers
 from anybpf.verifier.verification import Verification
 from tests.verifier.cases import FOLDER, Case, CaseError, Prepared, read_cases
+
+# Cases are small; what is not decided with so much work is a loop that does not end.
+STEPS = 60_000
 
 CASES = [case for path in sorted(FOLDER.glob("*.case")) for case in read_cases(path)]
 
@@ -18,9 +22,11 @@ def run(case: Case) -> list[str]:
     """What is not as the case says; empty if all is."""
     prepared = Prepared(case)
     words = case.words
+    budget = Budget(steps=STEPS)
     if prepared.needs_types:
         spec, program = prepared.collection()
-        result = verify(program, spec, entry=words.get("before", ""), record=True)
+        entry = words.get("before", "")
+        result = verify(program, spec, entry=entry, record=True, budget=budget)
     else:
         result = verify_instructions(
             prepared.instructions,
@@ -30,8 +36,9 @@ def run(case: Case) -> list[str]:
             attach_type=words.get("attach", ""),
             entry=words.get("before", ""),
             record=True,
+            budget=budget,
         )
-    if result.gave_up:
+    if result.gave_up and case.kind != "loop-bound":
         return ["the budget was spent without an answer"]
     return _verdict_problems(case, result) + _claim_problems(case, prepared, result)
 
@@ -43,7 +50,7 @@ def _verdict_problems(case: Case, result: Verification) -> list[str]:
         return ["it was accepted"]
     first = result.findings[0]
     problems = []
-    if case.kind and first.kind != case.kind:
+    if case.kind and first.kind != case.kind and not result.gave_up:
         problems.append(f"rejected for {first!r}, not for {case.kind}")
     if case.place and first.instruction not in _indexes(result, case.place):
         problems.append(f"rejected at {first.instruction}, not at {case.place}")
