@@ -25,7 +25,13 @@ from anybpf.verifier.deduction import settle_value
 from anybpf.verifier.environment import Environment, Fault, MapInfo
 from anybpf.verifier.fields import NAMES, NO_FIELDS
 from anybpf.verifier.memory import is_aligned, loaded
-from anybpf.verifier.rulebook import Rulebook, map_fields, map_is_read_only, rulebook
+from anybpf.verifier.rulebook import (
+    Rulebook,
+    map_fields,
+    map_is_read_only,
+    map_is_write_only,
+    rulebook,
+)
 from anybpf.verifier.state import PACKET_MAX, State
 from anybpf.verifier.values import (
     ARENA,
@@ -283,6 +289,8 @@ def check_map_value(
             fields = map_fields(env, info)
         if write and map_is_read_only(info):
             return _value_is_read_only(env, pointer)
+        if not write and map_is_write_only(info):
+            return _map_is_write_only(info)
         if fields is not NO_FIELDS:
             return _spare_fields(env, info, low, high)
         return None
@@ -322,6 +330,8 @@ def _check_side(
     info = env.maps[side.index]
     if write and map_is_read_only(info):
         return _value_is_read_only(env, Value(MAP_VALUE, 0, None, side))
+    if not write and map_is_write_only(info):
+        return _map_is_write_only(info)
     fields = map_fields(env, info)
     if fields is NO_FIELDS:
         return None
@@ -382,6 +392,12 @@ def _outside(
 def _value_is_read_only(env: Environment, pointer: Value) -> Fault:
     return Fault(
         faults.READ_ONLY, f"writes through {faults.describe(env, pointer)}, which is read-only"
+    )
+
+
+def _map_is_write_only(info: MapInfo) -> Fault:
+    return Fault(
+        faults.WRITE_ONLY, f"reads a value of map {info.name}, which programs may only write"
     )
 
 

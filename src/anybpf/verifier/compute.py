@@ -381,12 +381,16 @@ def move_pointer(st: State, pointer: Value, by: Value, back: bool) -> object:
         if not -MAX_DISTANCE <= place <= MAX_DISTANCE:
             return _too_far(place)
         return Value(kind, place, pointer.unknown, region)
+    known = st.range_of(by)
+    if known.low <= -MAX_DISTANCE or known.low >= MAX_DISTANCE:
+        if known.low != numbers.MIN:
+            return _too_far(known.low)
+        return Fault("pointer-arithmetic", "moves a pointer by a number without a lower bound")
     if not back and pointer.unknown is None and -MAX_DISTANCE <= by.offset <= MAX_DISTANCE:
         place = pointer.offset + by.offset
         if not -MAX_DISTANCE <= place <= MAX_DISTANCE:
             return _too_far(place)
         return Value(kind, place, moved, region)
-    known = st.range_of(by)
     if back:
         known = ranges.neg(known)
     if pointer.unknown is not None:

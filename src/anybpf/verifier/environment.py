@@ -124,6 +124,7 @@ class Environment:
         "program_type",
         "rulebook",
         "stack_regions",
+        "strict_pointers",
         "uninitialized_reads",
         "unprivileged",
         "variables",
@@ -156,6 +157,9 @@ class Environment:
         self.aligned_stack: bool = True
         self.big_endian: bool = False
         self.unprivileged: bool = False
+        # Whether pointers are held to what Linux holds them to, used or not: how they are moved,
+        # taken apart and where they are put.
+        self.strict_pointers: bool = False
         # The types of the running kernel, for typed contexts; None where they are not known.
         self.kernel_btf: BTF | None = None
         # Callbacks that run after the call that names them: function index, state at its entry.

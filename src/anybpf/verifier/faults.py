@@ -35,6 +35,7 @@ NOT_A_POINTER: Final = "not-a-pointer"
 POINTER_ARITHMETIC: Final = "pointer-arithmetic"
 CONTEXT_ACCESS: Final = "context-access"
 READ_ONLY: Final = "read-only"
+WRITE_ONLY: Final = "write-only"
 ALIGNMENT: Final = "alignment"
 SPECIAL_FIELD: Final = "special-field"  # a lock, timer, kernel pointer touched directly
 POINTER_LEAK: Final = "pointer-leak"

@@ -120,6 +120,12 @@ def load_stack(
             cell = st.stack[index]
             if isinstance(cell, CellChoice):
                 cell = settle_cell(st, cell)
+            if size < 8 and env.strict_pointers and _holds_pointer(cell):
+                return Fault(
+                    "uninitialized-stack",
+                    f"reads {size} bytes of the pointer at stack offset "
+                    f"{place - start - FRAME_BYTES}; pointers are read whole",
+                )
             found = load_cell(st, cell, start, size)
             if found is not None:
                 if signed and found.kind == NUMBER:
@@ -157,6 +163,17 @@ def _unwritten(st: State, frame: i64, low: i64, high: i64) -> Fault:
         f"reads stack bytes {low - FRAME_BYTES} to {high - FRAME_BYTES - 1}, "
         "which are not all written on every way here",
     )
+
+
+def _holds_pointer(cell: Cell) -> bool:
+    """Whether a pointer was put here on some way."""
+    if isinstance(cell, Choice):
+        return _holds_pointer(cell.left) or _holds_pointer(cell.right)
+    if isinstance(cell, Value):
+        return cell.kind != NUMBER and cell.kind != UNINIT and cell.kind != MIXED
+    if isinstance(cell, CellChoice):
+        return _holds_pointer(cell.left) or _holds_pointer(cell.right)
+    return False
 
 
 def sign_extend(st: State, value: Value, size: i64) -> Value:
@@ -253,6 +270,11 @@ def store_stack(
     frame = region.index
     if value.kind == STACK:
         target = value.region
+        if env.strict_pointers and frame != st.depth:
+            return Fault(
+                "pointer-leak",
+                "stores a pointer to the stack in a caller's frame, where it may outlive its own",
+            )
         if target is not None and target.index > frame:
             return Fault(
                 "pointer-leak",

@@ -149,6 +149,11 @@ def map_fields(env: Environment, info: MapInfo) -> FieldMap:
     return found
 
 
+def map_is_write_only(info: MapInfo) -> bool:
+    """Whether programs may not read the map's values."""
+    return info.spec.flags & WRONLY_PROG != 0
+
+
 def map_is_read_only(info: MapInfo) -> bool:
     return info.read_only or (int(info.spec.flags) & RDONLY_PROG) != 0
 

@@ -12,7 +12,7 @@ from anybpf.isa.instruction import Instruction
 from anybpf.objects.specs import CollectionSpec, Function, MapSpec, ProgramSpec
 from anybpf.platforms import Platform
 from anybpf.platforms.model import ProgramType
-from anybpf.verifier import entry, globals, notation, outcome
+from anybpf.verifier import entry, globals, notation, outcome, stackdepth
 from anybpf.verifier.engine import ALL, MERGES_REMEMBERED, Engine, Found, GaveUp, Work
 from anybpf.verifier.environment import Budget, Environment, Fault, MapInfo
 from anybpf.verifier.fixpoint import Fixpoint
@@ -165,6 +165,7 @@ class _Run:
         allows = self.platform.rules
         self.env.leaks_allowed = allows.get("pointer_leaks", False)
         self.env.uninitialized_reads = allows.get("uninitialized_stack_reads", False)
+        self.env.strict_pointers = self.platform.uses_license
         self.env.aligned_stack = not allows.get("misaligned_stack", False)
         self.result: Verification = Verification(program, self.platform, kind, program.instructions)
         self.result.attach_type = self.env.attach_type
@@ -227,7 +228,8 @@ class _Run:
                 for index in function.graph.unreachable:
                     fault = Fault("unreachable", "no way through the program leads here")
                     found.append(Found(function.base + index, fault, None, []))
-        return found
+        deep = None if found else stackdepth.problem(self.env, code)
+        return found if deep is None else [deep]
 
     def _analyse(self, code: Code) -> list[Found]:
         deadline = 0.0
