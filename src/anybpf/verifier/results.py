@@ -51,11 +51,10 @@ INDEXED_MAPS: Final = ("array", "percpu_array")
 class Integer(ResultRule):
     def make(self, st: State, env: Environment, rule: FunctionRule, call: Call) -> Value | Fault:
         known = rule.range
-        if known is None:
-            if rule.length_bound and call.length < numbers.SMALL:
-                known = numbers.between(LOWEST_ERROR, call.length)
-            else:
-                known = numbers.TOP
+        if rule.length_bound and call.length < numbers.SMALL:
+            known = numbers.between(LOWEST_ERROR, call.length)
+        elif known is None:
+            known = numbers.TOP
         return Value(NUMBER, 0, Unknown(known, PLAIN, 0, None), None)
 
 
