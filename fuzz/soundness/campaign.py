@@ -24,7 +24,7 @@ from fuzz.soundness.mutate import Original
 from fuzz.soundness.scene import Scene
 
 # A run that takes longer is only followed to see that it ends.
-COMPARED: Final = 2500
+COMPARED: Final = 1000
 LONGEST: Final = 300_000
 # Of more states than these none is looked for.
 MANY_STATES: Final = 500

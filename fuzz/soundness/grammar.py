@@ -698,7 +698,8 @@ class Grammar:
         chance = self.chance
         w = self.w
         pointer = self.find(POINTER)
-        if pointer < 0:
+        if pointer < 0 or chance.one_in(6):
+            self.stack_index()
             return
         register = self.number()
         high: i64 = self.m.high[register]
@@ -752,6 +753,42 @@ class Grammar:
             dst = self.target(True)
             w.load(size, dst, new, offset)
             self.set_number(dst, 255 if size == 1 else -1)
+
+    def stack_index(self) -> None:
+        """Touch the stack at a place that is not known."""
+        chance = self.chance
+        w = self.w
+        register = self.writable_number()
+        new = self.target(False)
+        if new == register or self.perm[new] != FREE:
+            return
+        size: i64 = SIZES[chance.below(4)]
+        slots: i64 = 1 + chance.below(8)
+        if chance.one_in(2):
+            w.emit(MOD | 0x07, register, 0, 0, slots * 8 // size + self.skew())
+            if size > 1:
+                w.alu(MUL, register, size)
+        else:
+            w.alu(AND, register, 0x3F & -size, not chance.one_in(4))
+            slots = 8
+        self.set_number(register, slots * 8 - size)
+        w.move(new, 10)
+        w.alu_reg(ADD, new, register)
+        self.m.kind[new] = NONE
+        offset: i64 = -8 * slots
+        if chance.one_in(2):
+            source = self.number()
+            w.store(size, new, offset, source)
+            slot: i64 = 0
+            while slot < 8:
+                if self.m.slot_kind[slot] != NUMBER:
+                    self.m.slot_kind[slot] = NONE
+                self.m.slot_high[slot] = -1
+                slot = slot + 1
+        else:
+            dst = self.target(True)
+            w.load(size, dst, new, offset)
+            self.set_number(dst, -1)
 
     def spill(self) -> None:
         chance = self.chance
