@@ -28,6 +28,7 @@ COMPARED: Final = 1000
 LONGEST: Final = 300_000
 # Of more states than these none is looked for.
 MANY_STATES: Final = 500
+CALL_OR_EXIT: Final = (0x85, 0x95)
 GOTOS: Final = (0x05, 0x06)
 # Kinds of memory as facts name them.
 FACT_NAMES: Final[list[str]] = [
@@ -206,6 +207,8 @@ class Campaign:
         accesses = facts.accesses
         code = machine.code
         last: dict[int, int] = {}
+        bounds = verification.stats.loop_bounds
+        turns: dict[int, int] = {}
         while not machine.finished:
             if machine.steps >= COMPARED:
                 return self.outrun(machine)
@@ -246,6 +249,12 @@ class Campaign:
                 return f"branch {pc} is taken, is said never to be"
             if pc in branches and branches[pc] == "taken" and machine.pc != code.target[pc]:
                 return f"branch {pc} is not taken, is said always to be"
+            if machine.pc in bounds:
+                # A turn more, or the loop's beginning.
+                back = machine.pc <= pc and code.opcode[pc] & 0xF7 not in CALL_OR_EXIT
+                turns[machine.pc] = turns.get(machine.pc, 0) + 1 if back else 1
+                if turns[machine.pc] > bounds[machine.pc] + 1:
+                    return f"the loop at {machine.pc} turns more often than {bounds[machine.pc]}"
             block = machine.access_block
             if block is not None and pc in accesses:
                 fact = accesses[pc]

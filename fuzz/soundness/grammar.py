@@ -236,6 +236,20 @@ class Grammar:
         """A result, and the way out."""
         w = self.w
         chance = self.chance
+        if self.in_function and not callback and chance.one_in(8):
+            # a pointer comes back, or null
+            pointer = 10 if chance.one_in(6) else self.find(POINTER)
+            if pointer >= 0 and self.m.kind[pointer] == POINTER:
+                none = w.label()
+                register = self.number()
+                if register != 0 and pointer != 0:
+                    w.set(0, 0)
+                    w.jump(JGT, register, 100, none)
+                    w.move(0, pointer)
+                    if pointer == 10:
+                        w.alu(ADD, 0, -8)
+                    w.place(none)
+                    self.m.kind[0] = NUMBER
         if callback or self.type == "cgroup_skb":
             if chance.one_in(2):
                 w.set(0, chance.below(2))
@@ -1543,6 +1557,12 @@ class Grammar:
         self.functions.append(Function(label, self.level + 1, kinds, rooms, False))
         if chance.one_in(3):
             w.jump(JNE, 0, 0, self.out)
+        elif chance.one_in(12):
+            # what came back may have been a pointer
+            w.jump(JEQ, 0, 0, self.out)
+            self.m.kind[0] = POINTER
+            self.m.room[0] = 8
+            self.m.back[0] = 0
 
     def callback(self) -> None:
         """A helper that calls a function of the program in a loop."""

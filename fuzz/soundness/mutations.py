@@ -231,8 +231,8 @@ MUTATIONS: Final[list[Mutation]] = [
     Mutation(
         "a partial store keeps what was below",
         "memory.py",
-        "        if part.start >= start and part.start + part.size <= start + size:",
-        "        if part.start >= start and part.start + part.size < start + size:",
+        "            if part.start + part.size <= start or part.start >= start + size:",
+        "            if part.start + part.size <= start + size or part.start >= start + size:",
     ),
     Mutation(
         "the packet stays good when it moves",
