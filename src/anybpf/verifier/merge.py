@@ -338,7 +338,7 @@ class Merger:
                 and x.detail == y.detail
                 and x.holds == y.holds
             ):
-                return x
+                return x if x.given is y.given else x.giving(None)
         if (
             isinstance(x, (ObjectCell, CellChoice))
             or isinstance(y, (ObjectCell, CellChoice))
@@ -407,6 +407,7 @@ class Merger:
         made.own_stack = own_stack
         made.own_facts = own_facts
         made.depth = left.depth
+        made.ties = left.ties
         made.held = left.held
         made.relations = _common(left.relations, right.relations)
         if left.sides is right.sides:
