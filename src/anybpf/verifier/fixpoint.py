@@ -11,16 +11,15 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from anybpf.verifier import numbers
 from anybpf.verifier.calls import Calling
 from anybpf.verifier.engine import ALL, Engine, Exit, Found, GaveUp, Work
 from anybpf.verifier.environment import Fault
 from anybpf.verifier.flow import BRANCHES, CALLS, EXITS, Block, Graph
 from anybpf.verifier.operations import Branch, CallFunction, Operation
 from anybpf.verifier.program import Code, FunctionCode
+from anybpf.verifier.progress import is_bounded, iterates, turns_by
 from anybpf.verifier.record import Journal
 from anybpf.verifier.state import State
-from anybpf.verifier.values import NOTHING, Value
 
 # Turns that are run while they are decided, before an invariant is sought.
 DECIDED_TURNS: Final = 8
@@ -287,7 +286,7 @@ class Fixpoint(Engine):
         found = self.found
         self.found = found.copy()
         if self._same_held(incoming):
-            if self._invariant(act, head, incoming, saved, end):
+            if self._invariant(act, head, incoming, saved, end, turns):
                 if len(self.found) == len(found):
                     return
         self.found = found.copy()
@@ -367,6 +366,7 @@ class Fixpoint(Engine):
         incoming: list[State],
         saved: dict[i64, list[State]],
         end: i64,
+        before: i64,
     ) -> bool:
         """Seek a state that every turn leads back into; say whether it shows that the loop ends."""
         invariant = incoming[0].copy()
@@ -390,65 +390,40 @@ class Fixpoint(Engine):
                 return False
             turn = self._joined(head, [st.copy() for st in back])[0]
             if self.covered(turn, invariant, head.live, head.live_cells):
-                return self._ends(act, head, invariant, back)
+                return self._ends(act, head, invariant, back, before)
             invariant = self.joined(
                 invariant, turn, head.live, head.live_cells, rounds >= WIDEN_FROM
             )
         return False
 
-    def _ends(self, act: Activation, head: Block, invariant: State, back: list[State]) -> bool:
+    def _ends(
+        self, act: Activation, head: Block, invariant: State, back: list[State], before: i64
+    ) -> bool:
         """Whether some place moves one way in every turn, towards a bound."""
-        if _is_bounded(act.graph, head):
+        if is_bounded(act.graph, head):
+            return True
+        if _all_iterate(invariant, back):
             return True
         best: i64 = -1
         count: i64 = len(invariant.regs) + len(invariant.stack)
         i: i64 = 0
         while i < count:
-            turns = self._turns_by(invariant, back, i)
+            turns = turns_by(invariant, back, i)
             if turns >= 0 and (best < 0 or turns < best):
                 best = turns
             i = i + 1
         if best < 0:
             return False
-        self._bound(act, head, best)
+        # The turns that lead back, the last one, and those that were run before.
+        self._bound(act, head, best + 1 + before)
         return True
 
-    def _turns_by(self, invariant: State, back: list[State], place: i64) -> i64:
-        """The most turns that this place permits; -1 if it bounds none."""
-        start = _value_at(invariant, place)
-        unknown = start.unknown
-        if unknown is None:
-            return -1
-        least_up: i64 = MAX_STEP
-        least_down: i64 = MAX_STEP
-        low = numbers.MAX
-        high = numbers.MIN
-        for st in back:
-            value = _value_at(st, place)
-            if value.unknown is not unknown or value.kind != start.kind:
-                return -1
-            step = value.offset - start.offset
-            if not -MAX_STEP < step < MAX_STEP:
-                return -1
-            if step < least_up:
-                least_up = step
-            if -step < least_down:
-                least_down = -step
-            known = st.known(unknown)
-            if known.low < low:
-                low = known.low
-            if known.high > high:
-                high = known.high
-        known = invariant.known(unknown)
-        if known.low > low:
-            low = known.low
-        if known.high < high:
-            high = known.high
-        if least_up > 0 and high < FAR and known.low > -FAR:
-            return (high - known.low) // least_up + 1
-        if least_down > 0 and low > -FAR and known.high < FAR:
-            return (known.high - low) // least_down + 1
-        return -1
+
+def _all_iterate(invariant: State, back: list[State]) -> bool:
+    for st in back:
+        if not iterates(invariant, st):
+            return False
+    return True
 
 
 def _left(act: Activation, end: i64, mark: i64) -> bool:
@@ -458,40 +433,6 @@ def _left(act: Activation, end: i64, mark: i64) -> bool:
             return True
         mark = mark + 1
     return False
-
-
-def _is_bounded(graph: Graph, head: Block) -> bool:
-    """Whether every way round the loop comes by an operation that bounds it."""
-    bounding: dict[i64, bool] = {}
-    i = head.index
-    while i <= head.end:
-        for operation in graph.blocks[i].operations:
-            if operation.bounds_loop:
-                bounding[i] = True
-        i = i + 1
-    if len(bounding) == 0 or head.index in bounding:
-        return len(bounding) > 0
-    seen: dict[i64, bool] = {}
-    work: list[i64] = [head.index]
-    while len(work) > 0:
-        for index in graph.blocks[work.pop()].successors:
-            if index == head.index:
-                return False
-            if head.index < index <= head.end and index not in bounding and index not in seen:
-                seen[index] = True
-                work.append(index)
-    return True
-
-
-MAX_STEP: Final = 1 << 40
-FAR: Final = 1 << 61
-
-
-def _value_at(st: State, place: i64) -> Value:
-    if place < len(st.regs):
-        return st.regs[place]
-    cell = st.stack[place - len(st.regs)]
-    return cell if isinstance(cell, Value) else NOTHING
 
 
 __all__ = ["Fixpoint", "Found", "GaveUp"]

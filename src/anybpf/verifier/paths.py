@@ -19,6 +19,7 @@ from anybpf.verifier.fixpoint import Fixpoint
 from anybpf.verifier.flow import BRANCHES, CALLS, EXITS, Block
 from anybpf.verifier.operations import Branch, CallFunction
 from anybpf.verifier.program import Code, FunctionCode
+from anybpf.verifier.progress import iterates
 from anybpf.verifier.record import Journal
 from anybpf.verifier.state import State
 from anybpf.verifier.values import NOTHING
@@ -31,15 +32,20 @@ MAX_FOUND: Final = 16
 
 
 class Checkpoint:
-    """A state that a path came by. ``open`` counts what is still to be followed from it."""
+    """A state that a path came by. ``open`` counts what is still to be followed from it.
 
-    __slots__ = ("bounded", "open", "parent", "state")
+    ``spent`` counts the passages of may_goto on the way here. ``needs`` are the earlier checkpoints
+    that paths from here came round to, which was good because something was used up in between.
+    """
 
-    def __init__(self, state: State, parent: i64, bounded: bool) -> None:
+    __slots__ = ("needs", "open", "parent", "spent", "state")
+
+    def __init__(self, state: State, parent: i64, spent: i64) -> None:
         self.state: State = state
         self.parent: i64 = parent
         self.open: i64 = 1
-        self.bounded: bool = bounded
+        self.spent: i64 = spent
+        self.needs: list[i64] = []
 
 
 class Return:
@@ -172,6 +178,8 @@ class Paths(Fixpoint):
                         self.work.max_states = len(self.work_list)
                 if falling is not None:
                     st = falling
+                    if branch.bounds_loop:
+                        parent = self._pass(st, parent)
                     block = blocks[block.successors[0]]
                 else:
                     assert jumping is not None
@@ -257,10 +265,12 @@ class Paths(Fixpoint):
         while i >= 0:
             checkpoint = self.checkpoints[places[i]]
             if self.covered(st, checkpoint.state, block.live, block.live_cells):
-                if checkpoint.open == 0 or checkpoint.bounded:
+                if self._is_done(places[i], parent, st):
                     self._end(parent)
                     return -1
-                if self.covered(checkpoint.state, st, block.live, block.live_cells):
+                if checkpoint.open > 0 and self.covered(
+                    checkpoint.state, st, block.live, block.live_cells
+                ):
                     if self._is_ancestor(places[i], parent):
                         self.report(
                             code.base + block.first,
@@ -283,18 +293,54 @@ class Paths(Fixpoint):
         index: i64 = len(self.checkpoints)
         if index > self.work.state_limit:
             raise GaveUp()
-        self.checkpoints.append(Checkpoint(kept, parent, self._bounded(block)))
+        self.checkpoints.append(Checkpoint(kept, parent, self._spent(parent)))
         if len(places) >= PLACES:
             self._make_room(places)
         places.append(index)
         self.work.states = self.work.states + 1
         return index
 
-    def _bounded(self, block: Block) -> bool:
-        for operation in block.operations:
-            if operation.bounds_loop:
-                return True
-        return False
+    def _spent(self, at: i64) -> i64:
+        return self.checkpoints[at].spent if at >= 0 else 0
+
+    def _is_done(self, index: i64, parent: i64, st: State) -> bool:
+        """Whether a path that comes to a known state need not be followed.
+
+        It need not where all paths from there were followed to their end. One that is still being
+        followed is come round to: good if something was used up since, so that no program goes
+        round for ever. Whoever joins such a round half way must have used up something as well.
+        """
+        checkpoint = self.checkpoints[index]
+        if checkpoint.open > 0:
+            if not self._advanced(index, parent, st):
+                return False
+            self._depend(parent, index)
+            return True
+        for need in checkpoint.needs:
+            if self.checkpoints[need].open > 0 and not self._advanced(need, parent, st):
+                return False
+        for need in checkpoint.needs:
+            if self.checkpoints[need].open > 0:
+                self._depend(parent, need)
+        return True
+
+    def _advanced(self, index: i64, parent: i64, st: State) -> bool:
+        """Whether may_goto was passed, or an iterator gave something, since the checkpoint."""
+        if self._spent(parent) > self.checkpoints[index].spent:
+            return True
+        return iterates(self.checkpoints[index].state, st)
+
+    def _depend(self, at: i64, need: i64) -> None:
+        while at > need:
+            checkpoint = self.checkpoints[at]
+            if need not in checkpoint.needs:
+                checkpoint.needs.append(need)
+            at = checkpoint.parent
+
+    def _pass(self, st: State, parent: i64) -> i64:
+        """A checkpoint that says that may_goto was passed."""
+        self.checkpoints.append(Checkpoint(st, parent, self._spent(parent) + 1))
+        return len(self.checkpoints) - 1
 
     def _make_room(self, places: list[i64]) -> None:
         i: i64 = 0
