@@ -51,7 +51,7 @@ class Types:
         found = _STRUCT.fullmatch(text.strip())
         if found is None:
             raise ValueError(f"{text!r} is no structure such as pair {{ u32 a; u32 b; }}")
-        members = []
+        members: list[t.Member] = []
         tags: list[tuple[int, str]] = []
         at = 0
         largest = 1
@@ -90,7 +90,7 @@ class Types:
         result = 0 if found[2] == "void" else self._named(found[2], bool(found[1]))[0]
         if found[3]:
             result = self.builder.add(t.Pointer(result))
-        params = []
+        params: list[t.Param] = []
         tags: list[tuple[int, str]] = []
         for part in found[5].split(","):
             if part.strip() in ("", "void"):

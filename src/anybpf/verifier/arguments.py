@@ -12,7 +12,7 @@ from mypy_extensions import i64
 
 from anybpf.platforms import kinds
 from anybpf.platforms.model import Arg
-from anybpf.verifier import access, faults, memory, typed
+from anybpf.verifier import access, faults, formats, memory, typed
 from anybpf.verifier.environment import Environment, Fault, MapInfo
 from anybpf.verifier.rulebook import map_is_read_only, rulebook
 from anybpf.verifier.rules import NO_STACK, ArgumentRule, Call, FunctionRule
@@ -412,7 +412,21 @@ class AllocationSize(ArgumentRule):
 
 
 class StringArgument(ArgumentRule):
-    """A zero-terminated constant in read-only data."""
+    """A zero-terminated constant in read-only data.
+
+    ``values_size`` is the register with the size of the values that a format takes, -1 where the
+    string is no format.
+    """
+
+    __slots__ = ("values_size",)
+
+    def __init__(self, register: i64, arg: Arg, args: tuple[Arg, ...]) -> None:
+        super().__init__(register, arg.name, arg.nullable, arg.releases, arg.type)
+        self.values_size: i64 = -1
+        if arg.name.startswith("fmt"):
+            for other in args[register:]:
+                if other.size_arg >= 0:
+                    self.values_size = other.size_arg + 1
 
     def check(
         self, st: State, env: Environment, rule: FunctionRule, call: Call, value: Value
@@ -427,13 +441,38 @@ class StringArgument(ArgumentRule):
         start = value.offset
         if value.unknown is not None or not 0 <= start < len(contents):
             return wrong(env, rule, self, value, "a string at a constant place")
-        if contents.find(b"\0", int(start)) < 0:
+        end = contents.find(b"\0", int(start))
+        if end < 0:
             return Fault(
                 faults.ARGUMENT,
                 f"r{self.register}, argument {self.name} of {rule.name}, points to text that does "
                 "not end with a zero byte",
                 self.register,
                 "a zero-terminated string",
+            )
+        if self.values_size < 0:
+            return None
+        return self.check_format(st, rule, contents[int(start) : end].decode("latin-1"))
+
+    def check_format(self, st: State, rule: FunctionRule, text: str) -> Fault | None:
+        """Whether the format is legal and its values are there."""
+        known = st.range_of(st.regs[self.values_size])
+        takes = formats.values_of(text)
+        if takes < 0:
+            return Fault(
+                faults.ARGUMENT,
+                f"r{self.register}, argument {self.name} of {rule.name}: {text!r} is no format "
+                "that it knows",
+                self.register,
+            )
+        if known.mask != 0 or known.value % 8 != 0 or known.value // 8 < takes:
+            return Fault(
+                faults.ARGUMENT,
+                f"r{self.values_size}: the format {text!r} of {rule.name} takes {takes} values of "
+                "8 bytes",
+                self.values_size,
+                f"{takes * 8} bytes",
+                f"{known.low} to {known.high} bytes",
             )
         return None
 

@@ -261,8 +261,9 @@ def _assume_zero(st: State, value: Value, is_zero: bool) -> bool:
     known = st.nonnull.get(region)
     if known is not None:
         return known != is_zero
-    if value.offset != 0 or value.unknown is not None:
+    if value.unknown is not None:
         return True
+    # A pointer that may be null was never moved: with an offset it came as a part of an object.
     return set_nullness(st, region, is_zero)
 
 

@@ -373,7 +373,7 @@ def argument_rule(register: i64, arg: Arg, args: tuple[Arg, ...]) -> ArgumentRul
     if kind == kinds.ALLOC_SIZE:
         return a.AllocationSize(register, arg.name, arg.nullable, arg.releases, arg.type)
     if kind == kinds.STRING:
-        return a.StringArgument(register, arg.name, arg.nullable, arg.releases, arg.type)
+        return a.StringArgument(register, arg, args)
     if kind == kinds.STACK:
         return a.StackArgument(register, arg.name, arg.nullable, arg.releases, arg.type)
     if kind == kinds.FUNCTION:

@@ -87,7 +87,8 @@ class Prototype:
 
 def is_global(env: Environment, function: Function) -> bool:
     """Whether the function is verified by itself, and calls know its prototype only."""
-    if not function.is_global or function.type_id == 0:
+    # A hidden one is static to the kernel: loaders tell it so.
+    if not function.is_global or function.is_hidden or function.type_id == 0:
         return False
     btf = env.btf
     if btf is None or not env.platform.allows("global_functions"):

@@ -407,6 +407,7 @@ class Merger:
         made.own_stack = own_stack
         made.own_facts = own_facts
         made.depth = left.depth
+        made.ties = left.ties
         made.held = left.held
         made.relations = _common(left.relations, right.relations)
         if left.sides is right.sides:

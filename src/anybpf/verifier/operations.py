@@ -7,7 +7,7 @@ functions are followed by them, so neither is here.
 
 from __future__ import annotations
 
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import i64
 
 from anybpf.verifier import access, numbers
 from anybpf.verifier import arithmetic as ranges
@@ -44,7 +44,6 @@ from anybpf.verifier.values import (
 )
 
 
-@mypyc_attr(acyclic=True)
 class Operation:
     """An instruction at index ``pc`` of the program.
 
@@ -93,7 +92,6 @@ def scalar(is32: bool) -> Value:
     return unknown_number(numbers.U32 if is32 else numbers.TOP)
 
 
-@mypyc_attr(acyclic=True)
 class Move(Operation):
     __slots__ = ("dst", "src")
 
@@ -113,7 +111,6 @@ class Move(Operation):
         return [self.src]
 
 
-@mypyc_attr(acyclic=True)
 class Constant(Operation):
     """A register becomes a value that is known beforehand: a number, a map, a function."""
 
@@ -129,7 +126,6 @@ class Constant(Operation):
         return None
 
 
-@mypyc_attr(acyclic=True)
 class MoveExtended(Operation):
     """A move that keeps the low ``bits`` (negative: all), sign-extended; 32-bit ones cut the rest."""
 
@@ -166,7 +162,6 @@ class MoveExtended(Operation):
         return [self.src]
 
 
-@mypyc_attr(acyclic=True)
 class Arithmetic(Operation):
     """``dst operation= constant`` or ``dst operation= src`` (``constant`` is None)."""
 
@@ -213,6 +208,13 @@ class Arithmetic(Operation):
         if not self.is32 and (operation == ADD or operation == SUB):
             moved: object = None
             if b.kind == NUMBER:
+                if env.strict_pointers and operation == SUB and a.kind == STACK:
+                    return Fault(
+                        "pointer-arithmetic",
+                        f"subtracts from the stack pointer in r{self.dst}; "
+                        "add a negative number instead",
+                        self.dst,
+                    )
                 moved = move_pointer(st, a, b, operation == SUB)
             elif a.kind == NUMBER and operation == ADD:
                 moved = move_pointer(st, b, a, False)
@@ -222,6 +224,12 @@ class Arithmetic(Operation):
             if isinstance(moved, Fault):
                 moved.register = self.dst if b.kind == NUMBER else self.src
                 return moved
+        if env.strict_pointers and operation == SUB and a.kind == NUMBER and not self.is32:
+            return Fault(
+                "pointer-arithmetic",
+                f"subtracts the pointer in r{self.src} from a number, which leads nowhere",
+                self.src,
+            )
         if operation == SUB and (b.kind != NUMBER or self.is32):
             if not self.is32:
                 difference = pointer_difference(st, a, b)
@@ -243,7 +251,6 @@ class Arithmetic(Operation):
         return [self.dst] if self.constant is not None else [self.dst, self.src]
 
 
-@mypyc_attr(acyclic=True)
 class Negate(Operation):
     __slots__ = ("dst", "is32")
 
@@ -266,7 +273,6 @@ class Negate(Operation):
         return [self.dst]
 
 
-@mypyc_attr(acyclic=True)
 class SwapBytes(Operation):
     """Byte order: swap the low ``bits``, or only cut the rest off."""
 
@@ -312,7 +318,6 @@ def _of_pointer(
     return None
 
 
-@mypyc_attr(acyclic=True)
 class CastAddress(Operation):
     """An arena pointer between the address spaces of the program and of user space."""
 
@@ -341,7 +346,6 @@ class CastAddress(Operation):
         return [self.src]
 
 
-@mypyc_attr(acyclic=True)
 class Access(Operation):
     """What loads and stores share: a place, and what was seen of it for the facts.
 
@@ -390,7 +394,6 @@ class Access(Operation):
 KIND_BITS: list[i64] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096]
 
 
-@mypyc_attr(acyclic=True)
 class Load(Access):
     __slots__ = ("dst", "signed")
 
@@ -421,7 +424,6 @@ class Load(Access):
         return [self.base]
 
 
-@mypyc_attr(acyclic=True)
 class Store(Access):
     """``value`` is what is stored, None for the register ``src``."""
 
@@ -459,7 +461,6 @@ class Store(Access):
         return [self.base] if self.value is not None else [self.base, self.src]
 
 
-@mypyc_attr(acyclic=True)
 class Atomic(Access):
     """Read, change and write in one. ``result`` is the register that gets the old value, or -1."""
 
@@ -521,7 +522,6 @@ class Atomic(Access):
         return [self.base, self.src]
 
 
-@mypyc_attr(acyclic=True)
 class LoadPacket(Operation):
     """LD_ABS and LD_IND: packet data through the context in r6; the program ends where it is short."""
 
@@ -570,7 +570,6 @@ class LoadPacket(Operation):
         return [6]
 
 
-@mypyc_attr(acyclic=True)
 class Refused(Operation):
     """An instruction that cannot be executed at all, and why."""
 
@@ -584,7 +583,6 @@ class Refused(Operation):
         return self.fault
 
 
-@mypyc_attr(acyclic=True)
 class Branch(Operation):
     """A conditional jump: ``dst operation src`` or a constant. Tried on both sides by the engines.
 
@@ -625,7 +623,6 @@ class Branch(Operation):
         return [self.dst] if self.constant is not None else [self.dst, self.src]
 
 
-@mypyc_attr(acyclic=True)
 class CallFunction(Operation):
     """A call of one of the program's own functions, which the engines follow into."""
 

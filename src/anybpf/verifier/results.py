@@ -127,8 +127,6 @@ class ObjectResult(ResultRule):
             st.acquire(region)
         elif "casts" in rule.flags:
             region.parent = call.object.region
-        elif call.dynptr is not None and "iter_next" in rule.flags:
-            region.parent = call.dynptr.identity
         return Value(OBJECT, 0, None, region)
 
 
@@ -266,7 +264,9 @@ class Same(ResultRule):
         source = call.object.region
         if source is None:
             return unknown_number(numbers.TOP)
-        region = Region(OBJECT, source.size, self.nullable, -1)
+        # Who holds a reference always gets another; who only sees the object may come too late.
+        nullable = self.nullable and not st.holds(source)
+        region = Region(OBJECT, source.size, nullable, -1)
         region.type = source.type
         region.flags = (source.flags & ~NON_OWNING) | ACQUIRED
         st.acquire(region)

@@ -35,6 +35,7 @@ SAVED: Final = 4
 # The most bytes that a packet has (the kernel's MAX_PACKET_OFF).
 PACKET_MAX: Final = 65535
 
+NO_TIES: Final[list[Unknown]] = []
 NO_SIDES: Final[dict[Record, bool]] = {}
 
 
@@ -134,6 +135,7 @@ class State:
         "relations",
         "sides",
         "stack",
+        "ties",
     )
 
     def __init__(
@@ -159,6 +161,9 @@ class State:
         self.relations: Relation | None = None
         self.held: Held = HOLDS_NOTHING
         self.depth: i64 = 0  # of calls
+        # Unknowns that refer to others made of them, shared by all states of a verification: at
+        # its end they are taken apart, as they would keep each other alive.
+        self.ties: list[Unknown] = NO_TIES
         self.fuel: i64 = 0  # what may still be spent on the consequences of one branch
 
     def copy(self) -> State:
@@ -177,6 +182,7 @@ class State:
         new.relations = self.relations
         new.held = self.held
         new.depth = self.depth
+        new.ties = self.ties
         return new
 
     # What is known of values.
@@ -211,6 +217,10 @@ class State:
         if not region.nullable:
             return True
         return self.nonnull.get(region) is True
+
+    def tie(self, unknown: Unknown) -> None:
+        if self.ties is not NO_TIES:
+            self.ties.append(unknown)
 
     # Changes. Consequences are drawn elsewhere.
 

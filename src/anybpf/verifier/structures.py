@@ -124,9 +124,10 @@ def find_place(btf: BTF, struct: t.Composite, offset: int, size: int) -> Place:
             place.problem = f"{member.name} is a pointer, which is read whole"
             return place
         target = layout.resolve(btf, found.type_id)
-        if isinstance(target, (t.Composite, t.Forward)) and target.name:
+        if isinstance(target, (t.Composite, t.Forward)):
             place.what = POINTER
-            place.type = STRUCT + target.name
+            # One without a name goes by its id.
+            place.type = STRUCT + (target.name or f"#{target.id}")
             place.tags = tags | pointer_tags(btf, found)
         return place
     return Place(PLAIN)
@@ -197,6 +198,9 @@ def find_structure(btf: BTF | None, name: str) -> t.Composite | None:
     if btf is None:
         return None
     plain = name.removeprefix(STRUCT)
+    if plain.startswith("#"):
+        nameless = btf.type(int(plain[1:]))
+        return nameless if isinstance(nameless, t.Composite) else None
     for one in (plain, plain.partition("___")[0]):
         for kind in (t.KIND_STRUCT, t.KIND_UNION):
             found = btf.find(one, kind)

@@ -73,13 +73,22 @@ FAULT_SAFE: Final = 1024  # reads that fail yield zero: any offset inside ``size
 class Unknown:
     """An unknown 64-bit word. ``range`` holds in every state, and so does how it came about."""
 
-    __slots__ = ("amount", "low", "origin", "range", "sibling", "signed", "source")
+    __slots__ = ("amount", "depth", "low", "origin", "range", "sibling", "signed", "source")
 
     def __init__(self, known: Range, origin: i64, amount: i64, source: Value | None) -> None:
+        # How many unknowns hang one on the other here; beyond a bound the tie is cut.
+        depth: i64 = 0
+        if source is not None and source.unknown is not None:
+            depth = source.unknown.depth + 1
+            if depth > MAX_NESTING:
+                origin = PLAIN
+                source = None
+                depth = 0
         self.range: Range = known
         self.origin: i64 = origin
         self.amount: i64 = amount
         self.source: Value | None = source
+        self.depth: i64 = depth
         # The unknowns that stand for the low half of this one plus some offset (that of their
         # source), and those for that low half as a signed number; chained by ``sibling``.
         self.low: Unknown | None = None
@@ -166,7 +175,6 @@ class Phi(Unknown):
     """
 
     __slots__ = (
-        "depth",
         "left",
         "left_offset",
         "left_range",
@@ -190,16 +198,16 @@ class Phi(Unknown):
         super().__init__(known, MERGED if merge is not None else PLAIN, 0, None)
         depth: i64 = 0
         if merge is not None:
-            if isinstance(left, Phi):
+            if left is not None:
                 depth = left.depth
-            if isinstance(right, Phi) and right.depth > depth:
+            if right is not None and right.depth > depth:
                 depth = right.depth
             depth = depth + 1
             if depth > MAX_NESTING:
                 merge = None
                 self.origin = PLAIN
                 depth = 0
-        self.depth: i64 = depth
+        self.depth = depth
         self.merge: Record | None = merge
         # Without a record nothing may keep the operands alive: chains would grow without bound.
         self.left: Unknown | None = left if merge is not None else None
@@ -210,7 +218,8 @@ class Phi(Unknown):
         self.right_range: Range = right_range
 
 
-# Merges nest: alternatives of alternatives are remembered to this depth.
+# Values made of values: alternatives of alternatives are remembered to this depth, so that nothing
+# that follows them, or frees them, has to go deep.
 MAX_NESTING: Final = 32
 
 

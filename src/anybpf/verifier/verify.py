@@ -20,6 +20,7 @@ from anybpf.verifier.paths import Paths
 from anybpf.verifier.program import Code
 from anybpf.verifier.record import Journal
 from anybpf.verifier.state import State
+from anybpf.verifier.values import Unknown
 from anybpf.verifier.verification import Verification
 
 # What is left to the second strategy, at the least, when the first has spent its share.
@@ -153,6 +154,7 @@ class _Run:
             raise NotFound(f"{self.platform.name} has no program type {kind}")
         specs: list[MapSpec] = [] if collection is None else list(collection.maps.values())
         self.maps: dict[str, int] = {}
+        self.ties: list[Unknown] = []
         infos = self._maps(specs, collection)
         self.env: Environment = Environment(
             self.platform, found, program, None if collection is None else collection.btf, infos
@@ -240,6 +242,7 @@ class _Run:
         merged = Fixpoint(code, work, journal, self.record)
         gave_up = self._run(merged, code, False)
         journal.close()
+        self._untie()
         self._count(merged)
         self.result.states = merged.recorded
         if not merged.found and not gave_up:
@@ -250,6 +253,7 @@ class _Run:
         paths = Paths(code, work, journal, self.record)
         gave_up = self._run(paths, code, True)
         journal.close()
+        self._untie()
         self._count(paths)
         self.result.stats.phase = "paths"
         self.result.states = paths.recorded
@@ -287,8 +291,16 @@ class _Run:
             return True
         return False
 
+    def _untie(self) -> None:
+        """Unknowns and their halves refer to each other; nothing else would free them."""
+        for unknown in self.ties:
+            unknown.low = None
+            unknown.signed = None
+        self.ties.clear()
+
     def _one(self, engine: Engine, index: int, state: State, explores: bool) -> None:
         engine.entry = index
+        state.ties = self.ties
         if explores:
             assert isinstance(engine, Paths)
             engine.explore(index, state)
