@@ -186,6 +186,18 @@ def test_bad_code_is_refused_by_section_and_byte(data: bytes, offset: int, words
     assert (caught.value.section, caught.value.offset) == ("xdp", section.offset + offset)
 
 
+def test_the_handler_of_exceptions_belongs_to_the_program() -> None:
+    writer = ElfWriter()
+    code = writer.add_section("xdp", encode([ZERO, EXIT]), flags=CODE_FLAGS)
+    writer.add_symbol("entry", code, size=16, binding=elf.STB_GLOBAL, kind=elf.STT_FUNC)
+    text = writer.add_section(".text", encode([ZERO, EXIT]), flags=CODE_FLAGS)
+    writer.add_symbol("handler", text, size=16, binding=elf.STB_GLOBAL, kind=elf.STT_FUNC)
+    program = load_spec(writer.encode()).programs["entry"]
+    assert program.subprograms == []
+    program.function.tags = ("exception_callback:handler",)
+    assert [function.name for function in program.subprograms] == ["handler"]
+
+
 def test_hidden_functions_are_told_apart() -> None:
     writer = ElfWriter()
     code = writer.add_section("xdp", encode([ZERO, EXIT, ZERO, EXIT]), flags=CODE_FLAGS)

@@ -14,6 +14,9 @@ from anybpf.btf import BTF
 from anybpf.errors import LinkError, NotFound
 from anybpf.isa.instruction import Instruction, SourceLine
 
+# The declaration tag with which a program names its handler of exceptions (docs.kernel.org/bpf).
+EXCEPTION_CALLBACK: Final = "exception_callback:"
+
 
 class Function:
     """One function of an object: a program's entry or a subprogram.
@@ -136,10 +139,19 @@ class ProgramSpec:
 
     @property
     def subprograms(self) -> list[Function]:
-        """All functions that the entry reaches, in order of first call, depth first."""
+        """All functions that the entry reaches, in order of first call, depth first.
+
+        The last is the one that a declaration tag of the entry names to handle exceptions, if any.
+        """
         found: list[Function] = []
         seen: set[str] = {self.function.name}
-        todo: list[str] = list(reversed(self.function.calls))
+        # What handles exceptions is called by nobody; it comes last.
+        todo: list[str] = [
+            tag.removeprefix(EXCEPTION_CALLBACK)
+            for tag in self.function.tags
+            if tag.startswith(EXCEPTION_CALLBACK)
+        ]
+        todo.extend(reversed(self.function.calls))
         while todo:
             name = todo.pop()
             if name in seen:
