@@ -11,12 +11,12 @@ from typing import Any, Final
 from anybpf.isa import text
 from anybpf.isa.instruction import Instruction
 from anybpf.platforms import Helper
-from anybpf.verifier.faults import LOCK, REFERENCE_LEAK
+from anybpf.verifier.faults import LOCK, REFERENCE_LEAK, UNINITIALIZED_REGISTER
 from anybpf.verifier.findings import Finding
 from anybpf.verifier.remedies import remedy
 from anybpf.verifier.trail import Trail, follow_back, reads, shortest_way, whole_way
 from anybpf.verifier.verification import Verification
-from anybpf.verifier.wording import Words
+from anybpf.verifier.wording import NEVER_WRITTEN, Words
 
 # Kinds that are about what was taken earlier, not about what a register holds.
 _ABOUT_HOLDING: Final = (REFERENCE_LEAK, LOCK)
@@ -164,8 +164,14 @@ def explain(
     out.place = words.place(index)
     out.source = words.source_text(index)
     about = _about(finding, insn, words.helper_of(insn))
-    out.known += words.registers(index, about, finding.state)
-    if finding.known and all(finding.known not in said for _, said in out.known):
+    if finding.kind not in _ABOUT_HOLDING:
+        out.known += [
+            (register, said)
+            for register, said in words.registers(index, about, finding.state)
+            if said != NEVER_WRITTEN or finding.kind == UNINITIALIZED_REGISTER
+        ]
+    # What a register holds says more than what was known of the value when it was refused.
+    if finding.known and len(out.known) != 1:
         out.known.insert(0, ("", finding.known))
     trail = find_trail(verification, finding, about)
     out.steps = [_shown(words, trail, position) for position in range(len(trail.steps))]

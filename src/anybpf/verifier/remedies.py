@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from anybpf.verifier import faults
+from anybpf.verifier import faults, flow
+
+_FALLS_OFF: Final = (
+    "an exit or a jump at the end of every function",
+    "End every function with a return. Compilers leave it out behind what they know never to "
+    "return, and where the source does what C leaves undefined.",
+)
 
 # kind: (what is required, what usually mends it)
 REMEDIES: Final[dict[str, tuple[str, str]]] = {
@@ -67,6 +73,10 @@ REMEDIES: Final[dict[str, tuple[str, str]]] = {
     faults.READ_ONLY: (
         "memory that may be written",
         "Write to a copy, or keep the value in a map or variable that is not const.",
+    ),
+    faults.WRITE_ONLY: (
+        "memory that may be read",
+        "Keep a copy of what was written, and read that.",
     ),
     faults.ALIGNMENT: (
         "an address that is a multiple of the access's size",
@@ -145,9 +155,23 @@ REMEDIES: Final[dict[str, tuple[str, str]]] = {
         "instructions that some way leads to",
         "Remove the code that nothing leads to; compilers do so from -O1 on.",
     ),
-    faults.FALLS_OFF: (
-        "an exit at the end of every way",
-        "End every function with a return; a jump must lead into its own function.",
+    faults.FALLS_OFF: _FALLS_OFF,
+    flow.FALLS_OFF: _FALLS_OFF,
+    flow.JUMP_OUT: (
+        "a jump inside of its own function",
+        "Call the other function instead.",
+    ),
+    flow.JUMP_INTO_LOAD: (
+        "a jump to an instruction",
+        "A 16-byte load takes two slots; the jump must lead to the first of them.",
+    ),
+    "division": (
+        "a divisor that is not the constant zero",
+        "Look for a macro or constant that is zero here.",
+    ),
+    "shift": (
+        "an amount smaller than the operand's width",
+        "Shift by a smaller amount, or a wider type.",
     ),
     faults.LOOP_BOUND: (
         "a loop whose end can be seen",

@@ -404,13 +404,15 @@ def _matters(verification: Verification, index: int, kind: str) -> bool:
             return False
         if kind == faults.STALE_PACKET:
             return helper.invalidates_packet
-        if kind in (faults.REFERENCE_LEAK, faults.NOT_ACQUIRED):
-            return helper.acquires or helper.released_arg >= 0
+        about_holding = kind in (faults.REFERENCE_LEAK, faults.NOT_ACQUIRED)
+        if about_holding and (helper.acquires or helper.released_arg >= 0):
+            return True
         name = helper.name
     elif insn.is_btf_call:
         name = insn.reference
     else:
-        return False
+        # What a function that was verified by itself does is not on the way.
+        return kind == faults.STALE_PACKET and insn.is_local_call
     return any(word in name for word in _CALLS_BY_KIND.get(kind, ()))
 
 
@@ -418,9 +420,12 @@ def _matters(verification: Verification, index: int, kind: str) -> bool:
 _ABOUT_WAYS_OUT: Final = (faults.REFERENCE_LEAK, faults.LOCK, faults.DYNPTR, faults.ITERATOR)
 # Words in the names of functions that have to do with a kind of findings.
 _LOCKING: Final = ("lock", "preempt", "irq_save", "irq_restore")
+_HOLDING: Final = (
+    "acquire", "release", "reserve", "submit", "discard", "_new", "_drop", "_destroy",
+)  # fmt: skip
 _CALLS_BY_KIND: Final[dict[str, tuple[str, ...]]] = {
-    faults.REFERENCE_LEAK: ("acquire", "release", "_new", "_drop", "_destroy"),
-    faults.NOT_ACQUIRED: ("acquire", "release", "_new", "_drop", "_destroy"),
+    faults.REFERENCE_LEAK: _HOLDING,
+    faults.NOT_ACQUIRED: _HOLDING,
     faults.LOCK: _LOCKING,
     faults.SLEEP: _LOCKING,
     faults.DYNPTR: ("dynptr",),

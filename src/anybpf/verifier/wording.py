@@ -111,9 +111,10 @@ class Words:
 
     # Maps and what lies in them.
 
-    def map_name(self, index: int) -> str:
+    def map_words(self, index: int) -> str:
+        """``map counts``; maps that others hold have no names of their own."""
         maps = self.verification.maps
-        return maps[index].name if 0 <= index < len(maps) else f"number {index}"
+        return f"map {maps[index].name}" if 0 <= index < len(maps) else "an inner map"
 
     def inside_value(self, index: int, offset: int, size: int) -> str:
         """What lies there in a map's value: ``value->packets``, a variable's name, or ''."""
@@ -157,7 +158,7 @@ class Words:
         if kind == v.NUMBER:
             return self._number(state, value)
         if kind == v.UNINIT:
-            return "nothing: it was never written"
+            return NEVER_WRITTEN
         if kind == v.MIXED:
             return "different things on different ways"
         region = value.region
@@ -193,14 +194,14 @@ class Words:
                 return "a packet pointer that a call made void"
             reach = state.reach.get(value.unknown, None)
             there = 0 if reach is None else max(int(reach) - int(value.offset), 0)
-            return f"the packet{at}, with {there} bytes checked from there on"
+            return f"the packet{at}, with {there or 'no'} bytes checked from there on"
         if kind == v.PACKET_END:
             return "the end of the packet"
         if kind == v.PACKET_META:
             return f"the packet's metadata{at}"
         index = -1 if region is None else int(region.index)
         if kind == v.MAP:
-            return f"map {self.map_name(index)}"
+            return self.map_words(index)
         if kind == v.MAP_VALUE:
             return self._map_value(state, value, region, index, at)
         if kind == v.MEMORY:
@@ -225,7 +226,7 @@ class Words:
             return f"the data in {maps[index].section or maps[index].name} ({size} bytes){at}"
         named = self.value_type(index)
         what = f"{named}, {size} bytes" if named else f"{size} bytes"
-        return f"a value of map {self.map_name(index)} ({what}){at}"
+        return f"a value of {self.map_words(index)} ({what}){at}"
 
     def registers(
         self, index: int, wanted: list[int], state: State | None = None
@@ -250,6 +251,7 @@ class Words:
         return out
 
 
+NEVER_WRITTEN: Final = "nothing: it was never written"
 # States of one instruction that are looked at for a text, and different texts that are shown.
 MAX_STATES_SHOWN: Final = 16
 MAX_WORDS: Final = 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from anybpf.verifier.printing import state_text
+from anybpf.verifier.report.states import state_texts
 from anybpf.verifier.verification import Verification
 
 
@@ -46,16 +46,18 @@ def record(
         else [finding.as_json() for finding in verification.findings],
     }
     if invariants:
-        names = [spec.name for spec in verification.maps]
-        out["states"] = [
-            {
-                "instruction": index,
-                "slot": verification.slots[index],
-                "states": [state_text(state, names) for state in states],
-            }
-            for index, states in sorted(verification.states.items())
-        ]
+        out["states"] = [_states(verification, index) for index in sorted(verification.states)]
     return out
+
+
+def _states(verification: Verification, index: int) -> dict[str, Any]:
+    texts, more = state_texts(verification, index)
+    return {
+        "instruction": index,
+        "slot": verification.slots[index],
+        "states": texts,
+        "more": more,
+    }
 
 
 def _explained(verification: Verification) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Final
 from anybpf.isa.instruction import SourceLine
 from anybpf.verifier.explain import explain
 from anybpf.verifier.findings import Finding
-from anybpf.verifier.printing import state_text
+from anybpf.verifier.report.states import state_texts
 from anybpf.verifier.verification import Verification
 from anybpf.verifier.wording import Words
 
@@ -50,7 +50,6 @@ def _source(line: SourceLine | None, indent: str = "") -> list[str]:
 
 def _slice(verification: Verification, finding: Finding, words: Words) -> list[str]:
     """The instructions that matter, with what was known before each."""
-    names = [spec.name for spec in verification.maps]
     explanation = explain(verification, finding, words)
     indexes = [step.index for step in explanation.steps]
     if finding.instruction >= 0:
@@ -60,28 +59,28 @@ def _slice(verification: Verification, finding: Finding, words: Words) -> list[s
         line = words.line(index)
         if line is not None and line.file:
             out += [f"; {line.file}:{line.line}", f"; {line.text.strip()}"]
-        out += _one(verification, words, index, names)
+        out += _one(verification, words, index)
     return [*out, ""]
 
 
 def _invariants(verification: Verification, words: Words) -> list[str]:
-    names = [spec.name for spec in verification.maps]
     out: list[str] = []
     for index in range(len(verification.instructions)):
         line = verification.instructions[index].line
         if line is not None and line.text:
             out += [f"; {line.file}:{line.line}", f"; {line.text.strip()}"]
-        out += _one(verification, words, index, names)
+        out += _one(verification, words, index)
     return [*out, ""]
 
 
-def _one(verification: Verification, words: Words, index: int, names: list[str]) -> list[str]:
+def _one(verification: Verification, words: Words, index: int) -> list[str]:
     """An instruction below what is known before it; ``_|_`` stands for what is never reached."""
     out: list[str] = []
-    states = verification.states.get(index, [])
+    states, more = state_texts(verification, index)
     for state in states:
-        clauses = ", ".join(state_text(state, names).split(" "))
-        out.append(f"Pre-invariant : [{clauses}]")
+        out.append(f"Pre-invariant : [{', '.join(state.split(' '))}]")
+    if more:
+        out.append(f"Pre-invariant : and {more} more")
     if not states and verification.states:
         out.append("Pre-invariant : _|_")
     out.append(f"{str(verification.slots[index]).rjust(8)}:\t{words.instruction(index)}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from anybpf.isa.listing.anybpf import source_place
-from anybpf.verifier.printing import state_text
+from anybpf.verifier.report.states import state_texts
 from anybpf.verifier.verification import Verification
 
 _RESET: Final = "\x1b[0m"
@@ -79,7 +79,8 @@ def _paragraphs(verification: Verification, paint: Paint) -> list[str]:
 def head(verification: Verification, file: str, paint: Paint = PLAIN) -> str:
     """The verdict on one line."""
     program = verification.program
-    who = f"{program.name} (section {program.section}, type {verification.type})"
+    section = f"section {program.section}, " if program.section else ""
+    who = f"{program.name} ({section}type {verification.type})"
     if file:
         who = f"{file}: {who}"
     if verification.ok:
@@ -106,7 +107,6 @@ def invariant_lines(verification: Verification, paint: Paint = PLAIN) -> list[st
 
     words = Words(verification)
     out: list[str] = []
-    names = [spec.name for spec in verification.maps]
     width = max(4, len(str(verification.slots[-1])) if verification.slots else 1)
     last = ""
     for index in range(len(verification.instructions)):
@@ -119,13 +119,10 @@ def invariant_lines(verification: Verification, paint: Paint = PLAIN) -> list[st
             if place != last:
                 out.append(f"    {paint.faint(f'; {_visible(place)}')}")
                 last = place
-        states = verification.states.get(index, [])
-        shown: list[str] = []
-        for state in states:
-            text = state_text(state, names)
-            if text not in shown:
-                shown.append(text)
-        if not states and verification.states:
+        shown, more = state_texts(verification, index)
+        if more:
+            shown.append(f"and {more} more")
+        if not shown and verification.states:
             shown.append("never reached")
         out += [f"    {' ' * width}  {paint.faint('{ ' + text + ' }')}" for text in shown]
         remark = words.remark(index)
