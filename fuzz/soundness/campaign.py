@@ -253,7 +253,7 @@ class Campaign:
                 # A turn more, or the loop's beginning.
                 back = machine.pc <= pc and code.opcode[pc] & 0xF7 not in CALL_OR_EXIT
                 turns[machine.pc] = turns.get(machine.pc, 0) + 1 if back else 1
-                if turns[machine.pc] > bounds[machine.pc] + 1:
+                if turns[machine.pc] > bounds[machine.pc]:
                     return f"the loop at {machine.pc} turns more often than {bounds[machine.pc]}"
             block = machine.access_block
             if block is not None and pc in accesses:

@@ -330,6 +330,8 @@ class Comparer:
             return contains(unknown.range, (word - u64(value.offset)) & WORD)
         if owner is None:
             region = value.region
+            if kind == STACK and region is not None and region.index >= len(self.machine.frames):
+                return True  # of a frame that has ended: good for nothing
             stale = kind in (PACKET, PACKET_META, PACKET_END) and region is not st.packet
             return stale or (region is not None and region.nullable)
         return owner.kind == kind

@@ -221,7 +221,63 @@ MUTATIONS: Final[list[Mutation]] = [
         "            if b.get(region) == nonnull:\n                known[region] = nonnull",
         "            known[region] = nonnull",
     ),
+    Mutation(
+        "a relation is followed with the wrong sign",
+        "deduction.py",
+        "                if y.low < known.low - bound:\n"
+        "                    after = numbers.restrict(y, numbers.JSGE, known.low - bound)",
+        "                if y.low < known.low + bound:\n"
+        "                    after = numbers.restrict(y, numbers.JSGE, known.low + bound)",
+    ),
+    Mutation(
+        "an invariant need not hold what a turn leads to",
+        "inclusion.py",
+        "        if not numbers.includes(self.wide.known(right), known):\n"
+        "            return False\n"
+        "        return right.origin == PLAIN or self._origin(x.unknown, distance, right)",
+        "        return right.origin == PLAIN or self._origin(x.unknown, distance, right)",
+    ),
+    Mutation(
+        "a loop is said to end sooner",
+        "progress.py",
+        "        return (high - known.low) // least_up + 1",
+        "        return (high - known.low) // (least_up + 1) + 1",
+    ),
     # Memory, calls, packets.
+    Mutation(
+        "registers of the caller do not come back",
+        "operations.py",
+        "        while i > 5:\n            regs[i] = regs.pop()",
+        "        while i > 5:\n            regs.pop()",
+    ),
+    Mutation(
+        "what a helper writes is not forgotten",
+        "calls.py",
+        "                overwrite(st, write.frame, write.low, write.high, write.surely)",
+        "                pass",
+    ),
+    Mutation(
+        "a record that was given back stays good",
+        "calls.py",
+        "            st.release(call.released)\n            invalidate(st, call.released)",
+        "            st.release(call.released)",
+    ),
+    Mutation(
+        "values of maps are one byte longer",
+        "access.py",
+        "    if low < region.low or high > region.size:\n"
+        "        return _outside(env, pointer, low, high, size, write)\n"
+        "    if region.flags & READ_ONLY and write:",
+        "    if low < region.low or high > region.size + 1:\n"
+        "        return _outside(env, pointer, low, high, size, write)\n"
+        "    if region.flags & READ_ONLY and write:",
+    ),
+    Mutation(
+        "a pointer moves back by what it should move on",
+        "compute.py",
+        "    if back:\n        known = ranges.neg(known)",
+        "    if back:\n        known = ranges.shift_by(known, 0)",
+    ),
     Mutation(
         "a store at an unknown place changes nothing",
         "memory.py",
