@@ -136,19 +136,11 @@ def test_the_tests_run_what_they_say_they_run() -> None:
     assert (codec.__file__ or "").endswith(".py") == (wanted == "1")
 
 
-def test_what_the_collector_skips_is_skipped_by_whole_families() -> None:
-    """A compiled class marked acyclic has no room for the collector's links: its subclasses
-    must be marked as well, or memory is freed in another way than it was taken."""
-    marked: dict[str, bool] = {}
-    bases: dict[str, list[str]] = {}
+def test_no_compiled_class_does_without_the_collectors_header() -> None:
+    """mypyc 2.4 frees what it calls acyclic through CPython's trashcan all the same, which from a
+    depth of 50 on writes links in front of the object, where such an object has no room."""
     for path in source_files():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ClassDef):
-                marks = [ast.unparse(mark) for mark in node.decorator_list]
-                marked[node.name] = any("acyclic=True" in mark for mark in marks)
-                bases[node.name] = [ast.unparse(base).split(".")[-1] for base in node.bases]
-    assert any(marked.values())
-    for name, above in bases.items():
-        for base in above:
-            if base in marked:
-                assert marked[name] == marked[base], f"{name} and its base {base} differ"
+                for mark in node.decorator_list:
+                    assert "acyclic" not in ast.unparse(mark), f"{path}: {node.name}"

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i16, i64, mypyc_attr, u8
+from mypy_extensions import i16, i64, u8
 
 from anybpf.isa import opcodes as op
 
 
-@mypyc_attr(acyclic=True)
 class SourceLine:
     """A line of source that an instruction was compiled from; line and column count from one."""
 
@@ -43,7 +42,6 @@ class SourceLine:
         return hash((self.file, self.line, self.column))
 
 
-@mypyc_attr(acyclic=True)
 class CoreRelocation:
     """A CO-RE record: which type, which path inside it (``0:1:2``), what is asked of it."""
 
@@ -70,7 +68,6 @@ class CoreRelocation:
         return hash((self.type_id, self.access, self.kind))
 
 
-@mypyc_attr(acyclic=True)
 class BTFFunction:
     """The BTF function that starts at an instruction."""
 
@@ -92,7 +89,6 @@ class BTFFunction:
         return hash((self.name, self.type_id))
 
 
-@mypyc_attr(acyclic=True)
 class Metadata:
     """What is known of an instruction beyond its fields; most instructions have none."""
 
@@ -117,7 +113,6 @@ class Metadata:
         return new
 
 
-@mypyc_attr(acyclic=True)
 class Instruction:
     """One instruction: opcode, registers, offset, immediate, and its annotations.
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from struct import Struct
 from typing import Final
 
-from mypy_extensions import mypyc_attr
 
 from anybpf.errors import ObjectError
 
@@ -119,7 +118,6 @@ class Section:
         return f"<Section {self.index} {self.name}, type {self.type}, {self.size} bytes>"
 
 
-@mypyc_attr(acyclic=True)
 class Symbol:
     """One symbol. ``section_index`` is an index into the sections or a reserved ``SHN_*``."""
 
@@ -159,7 +157,6 @@ class Symbol:
         return f"<Symbol {self.index} {self.name} at {self.section_index}+{self.value:#x}>"
 
 
-@mypyc_attr(acyclic=True)
 class Relocation:
     """One relocation: ``offset`` counts from the start of the section that is relocated.
 

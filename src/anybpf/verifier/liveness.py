@@ -10,7 +10,7 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from typing import Final
 
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import i64
 
 from anybpf.isa import opcodes as op
 from anybpf.isa.instruction import Instruction
@@ -43,7 +43,6 @@ BITS: Final[list[i64]] = [1 << register for register in range(16)]
 SIZES: Final[list[i64]] = [4, 2, 1, 8]
 
 
-@mypyc_attr(acyclic=True)
 class CallUse:
     """What a call reads: a mask of registers, and memory as (register, bytes) pairs.
 

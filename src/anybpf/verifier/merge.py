@@ -46,10 +46,14 @@ from anybpf.verifier.values import (
     Region,
     Unknown,
     Value,
+    choices,
+    owes,
 )
 
 # Offsets may differ by this much where one region is made of two.
 NEAR: Final = 65536
+# Contents of a cell are remembered as choices of choices to this depth.
+MAX_CHOICES: Final = 8
 # Beyond this many facts, a merge keeps only those about what is still in reach.
 MANY_FACTS: Final = 64
 
@@ -346,11 +350,11 @@ class Merger:
             or (isinstance(y, Value) and y.kind != NUMBER)
         ):
             if self.merge is not None:
-                return CellChoice(self.merge, x, y)
+                return self._choice(x, y)
             return _plain(written_bytes(x) & written_bytes(y))
         both = written_bytes(x) & written_bytes(y)
         if self.merge is not None and both != 255 and written_bytes(x) != written_bytes(y):
-            return CellChoice(self.merge, x, y)
+            return self._choice(x, y)
         parts: list[Part] = []
         if isinstance(x, Bytes):
             for part in x.parts:
@@ -365,6 +369,13 @@ class Merger:
         if len(parts) == 0:
             return _plain(both)
         return Bytes(both, parts)
+
+    def _choice(self, x: Cell, y: Cell) -> Cell:
+        merge = self.merge
+        deep = max(choices(x), choices(y)) >= MAX_CHOICES and not owes(x) and not owes(y)
+        if merge is None or deep:
+            return _plain(written_bytes(x) & written_bytes(y))
+        return CellChoice(merge, x, y)
 
     def _part_of(self, st: State, cell: Cell, start: i64, size: i64) -> Value | None:
         if isinstance(cell, Bytes):

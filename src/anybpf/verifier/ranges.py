@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import i64
 
 MIN: Final = -9223372036854775808
 MAX: Final = 9223372036854775807
@@ -18,7 +18,6 @@ SMALL: Final = 0x1FFF_FFFF_FFFF_FFFF
 U32_MAX: Final = 0xFFFF_FFFF
 
 
-@mypyc_attr(acyclic=True)
 class Range:
     """A set of 64-bit words, read as signed numbers; never changed once made.
 

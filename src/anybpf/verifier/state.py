@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import i64
 
 from anybpf.verifier import arithmetic as ranges
 from anybpf.verifier import numbers
@@ -39,7 +39,6 @@ NO_TIES: Final[list[Unknown]] = []
 NO_SIDES: Final[dict[Record, bool]] = {}
 
 
-@mypyc_attr(acyclic=True)
 class Relation:
     """``x - y <= bound``, as a list with the newest first."""
 
@@ -56,7 +55,6 @@ class Relation:
         self.depth: i64 = depth
 
 
-@mypyc_attr(acyclic=True)
 class Held:
     """What the program must give back before it ends. Never changed, only replaced.
 

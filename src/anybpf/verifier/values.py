@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import i64
 
 from anybpf.verifier.numbers import Range
 
@@ -69,7 +69,6 @@ ARENA: Final = 512
 FAULT_SAFE: Final = 1024  # reads that fail yield zero: any offset inside ``size`` will do
 
 
-@mypyc_attr(acyclic=True)
 class Unknown:
     """An unknown 64-bit word. ``range`` holds in every state, and so does how it came about."""
 
@@ -145,14 +144,12 @@ class Record:
         self.forgotten: bool = False
 
 
-@mypyc_attr(acyclic=True)
 class Cell:
     """The content of eight bytes of stack."""
 
     __slots__ = ()
 
 
-@mypyc_attr(acyclic=True)
 class Value(Cell):
     """A number (``unknown + offset``) or a pointer (``region + unknown + offset``)."""
 
@@ -167,7 +164,6 @@ class Value(Cell):
         self.region: Region | None = region
 
 
-@mypyc_attr(acyclic=True)
 class Phi(Unknown):
     """An unknown made by a merge: ``left + left_offset`` on one side, or the same of the right.
 
@@ -223,7 +219,6 @@ class Phi(Unknown):
 MAX_NESTING: Final = 32
 
 
-@mypyc_attr(acyclic=True)
 class Choice(Value):
     """Values of different kinds that met; of use once the side of the merge is known."""
 
@@ -245,7 +240,6 @@ class Choice(Value):
         self.right: Value = right if merge is not None else NOTHING
 
 
-@mypyc_attr(acyclic=True)
 class Part:
     """``size`` bytes of a cell, from ``start`` on."""
 
@@ -257,7 +251,6 @@ class Part:
         self.value: Value = value
 
 
-@mypyc_attr(acyclic=True)
 class Bytes(Cell):
     """A cell of which only parts are known; ``written`` has a bit for each byte written."""
 
@@ -268,19 +261,30 @@ class Bytes(Cell):
         self.parts: list[Part] = parts
 
 
-@mypyc_attr(acyclic=True)
 class CellChoice(Cell):
     """Contents of different shape that met; of use once the side of the merge is known."""
 
-    __slots__ = ("left", "merge", "right")
+    __slots__ = ("depth", "left", "merge", "right")
 
     def __init__(self, merge: Record, left: Cell, right: Cell) -> None:
         self.merge: Record = merge
         self.left: Cell = left
         self.right: Cell = right
+        self.depth: i64 = 1 + max(choices(left), choices(right))
 
 
-@mypyc_attr(acyclic=True)
+def owes(cell: Cell) -> bool:
+    """Whether the cell may hold part of an object that must be given back."""
+    if isinstance(cell, CellChoice):
+        return owes(cell.left) or owes(cell.right)
+    return isinstance(cell, ObjectCell) and cell.holds
+
+
+def choices(cell: Cell) -> i64:
+    """How deep choices are nested in the cell."""
+    return cell.depth if isinstance(cell, CellChoice) else 0
+
+
 class ObjectCell(Cell):
     """Part of an object that only helpers may touch: a dynptr, an iterator, saved irq flags.
 

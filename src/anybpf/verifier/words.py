@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import i64
 
 from anybpf.verifier.ranges import MAX, MIN, SMALL, Range, build, same, sure
 
@@ -98,7 +98,6 @@ def count_ones(x: i64) -> i64:
     return count
 
 
-@mypyc_attr(acyclic=True)
 class Hull:
     """Collects intervals; at last the range around them all, one part for each sign."""
 
