@@ -13,7 +13,7 @@ from mypy_extensions import i64
 from anybpf.platforms import kinds
 from anybpf.platforms.model import Arg, Helper
 from anybpf.verifier import arguments as a
-from anybpf.verifier import faults
+from anybpf.verifier import faults, numbers
 from anybpf.verifier.arguments import ContextArgument
 from anybpf.verifier.deduction import invalidate, settle_value
 from anybpf.verifier.effects import effects_of, may_sleep, sections_without_preemption
@@ -33,7 +33,7 @@ from anybpf.verifier.stackobjects import (
     place_object,
 )
 from anybpf.verifier.state import State
-from anybpf.verifier.values import MIXED, NOTHING, UNINIT
+from anybpf.verifier.values import MIXED, NOTHING, UNINIT, unknown_number
 
 # Helpers that change the map they are given: what maps that programs may only read refuse.
 MAP_WRITERS: Final = frozenset(
@@ -179,9 +179,22 @@ class Calling(HelperCall):
 
 
 class TailCall(HelperCall):
-    """A helper that goes on in another program: nothing may be held."""
+    """A helper that does not come back: nothing may be held.
+
+    A tail call goes on in another program, which takes the place of the function that made it: when
+    that program ends, the function's caller goes on, with whatever it returned in r0.
+    """
 
     __slots__ = ()
+
+    def __init__(self, pc: i64, rule: FunctionRule) -> None:
+        super().__init__(pc, rule)
+        self.leaves = "tail_call" in rule.flags
+        self.ends_block = self.leaves
+
+    def leave_early(self, st: State, env: Environment) -> None:
+        st.regs[0] = unknown_number(numbers.TOP)
+        forget_packet(st)
 
     def check(self, st: State, env: Environment) -> Fault | None:
         fault = super().check(st, env)

@@ -148,7 +148,7 @@ class Fixpoint(Engine):
             self._exit(act, act.code.base + block.last, st)
         elif ending == CALLS:
             self.work.steps = self.work.steps + 1
-            for out in self._call(operations[count], st, block):
+            for out in self._call(act, operations[count], st):
                 if len(block.successors) > 0:
                     self._push(act, block.successors[0], out)
         elif len(block.successors) > 0:
@@ -168,7 +168,7 @@ class Fixpoint(Engine):
 
     # Calls.
 
-    def _call(self, operation: Operation, st: State, block: Block) -> list[State]:
+    def _call(self, act: Activation, operation: Operation, st: State) -> list[State]:
         if self.records:
             self.record(operation.pc, st)
         fault: Fault | None = None
@@ -181,7 +181,13 @@ class Fixpoint(Engine):
         if isinstance(operation, Calling):
             return self.call_back(operation, st)
         after = self.perform(st, [operation], 1)
-        return [] if after is None else [after]
+        if after is None:
+            return []
+        if operation.leaves and after.depth > 0:
+            left = after.copy()
+            operation.leave_early(left, self.env)
+            self.add(act.exits, left, ALL, ALL)
+        return [after]
 
     def call_function(self, operation: CallFunction, st: State) -> list[State]:
         operation.enter(st, self.env)

@@ -50,18 +50,23 @@ class Operation:
     ``ends_block``: the engines have more to do after it, such as following a callback.
     ``bounds_loop``: may_goto, which a program passes a limited number of times. ``use``: what a
     call reads, for the liveness of registers and stack; None for what the instruction tells.
+    ``leaves``: the function may end here, in the state that ``leave_early`` makes.
     """
 
-    __slots__ = ("bounds_loop", "ends_block", "pc", "use")
+    __slots__ = ("bounds_loop", "ends_block", "leaves", "pc", "use")
 
     def __init__(self, pc: i64) -> None:
         self.pc: i64 = pc
         self.ends_block: bool = False
         self.bounds_loop: bool = False
+        self.leaves: bool = False
         self.use: CallUse | None = None
 
     def run(self, st: State, env: Environment) -> Fault | None:
         raise NotImplementedError
+
+    def leave_early(self, st: State, env: Environment) -> None:
+        """Make of the state after the operation that in which the function ends here."""
 
     def operands(self) -> list[i64]:
         """The registers whose merges are worth deciding if the operation fails."""
@@ -523,7 +528,7 @@ class Atomic(Access):
 
 
 class LoadPacket(Operation):
-    """LD_ABS and LD_IND: packet data through the context in r6; the program ends where it is short."""
+    """LD_ABS and LD_IND: packet data through the context in r6; the function ends where it is short."""
 
     __slots__ = ("size", "src")
 
@@ -531,6 +536,8 @@ class LoadPacket(Operation):
         super().__init__(pc)
         self.size: i64 = size
         self.src: i64 = src  # -1: LD_ABS
+        self.ends_block = True
+        self.leaves = True
 
     def run(self, st: State, env: Environment) -> Fault | None:
         context = st.regs[6]
@@ -565,6 +572,10 @@ class LoadPacket(Operation):
             i = i + 1
         st.regs[0] = unknown_number(width_range(self.size))
         return None
+
+    def leave_early(self, st: State, env: Environment) -> None:
+        """Where the packet is short, the function returns 0."""
+        st.regs[0] = NUMBER_ZERO
 
     def operands(self) -> list[i64]:
         return [6]
@@ -658,6 +669,8 @@ class CallFunction(Operation):
             assert region is not None
             if region.index >= st.depth:
                 return Fault("pointer-leak", "returns a pointer into the frame that ends here", 0)
+            if env.strict_pointers:
+                return Fault("pointer-leak", "returns a pointer to the stack", 0)
         i: i64 = 9
         while i > 5:
             regs[i] = regs.pop()

@@ -17,7 +17,7 @@ from anybpf.verifier.engine import Exit, Found, GaveUp, Work
 from anybpf.verifier.environment import Fault
 from anybpf.verifier.fixpoint import Fixpoint
 from anybpf.verifier.flow import BRANCHES, CALLS, EXITS, Block
-from anybpf.verifier.operations import Branch, CallFunction
+from anybpf.verifier.operations import Branch, CallFunction, Operation
 from anybpf.verifier.program import Code, FunctionCode
 from anybpf.verifier.progress import iterates
 from anybpf.verifier.record import Journal
@@ -230,6 +230,8 @@ class Paths(Fixpoint):
                     after = self.perform(st, [call], 1)
                     if after is not None:
                         outs.append(after)
+                        if call.leaves and back is not None:
+                            self._leave(call, after.copy(), back, parent)
                 if len(outs) == 0 or len(block.successors) == 0:
                     self._end(parent)
                     return
@@ -238,6 +240,19 @@ class Paths(Fixpoint):
                 self._end(parent)
                 return
             block = code.graph.blocks[block.successors[0]]
+
+    def _leave(self, operation: Operation, st: State, back: Return, parent: i64) -> None:
+        """Leave for later the path on which the function ends at this operation."""
+        operation.leave_early(st, self.env)
+        fault = back.call.leave(st, self.env)
+        if fault is not None:
+            self.report(operation.pc, fault, st)
+            return
+        block = back.code.graph.blocks[back.block.successors[0]]
+        if parent >= 0:
+            checkpoint = self.checkpoints[parent]
+            checkpoint.open = checkpoint.open + 1
+        self.work_list.append(Item(back.code, block, st, back.outer, parent, len(self.trace)))
 
     def _return_to(
         self, code: FunctionCode, block: Block, call: CallFunction, outer: Return | None
