@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from mypy_extensions import i64
-
 from anybpf.verifier.environment import Environment
 from anybpf.verifier.state import FRAME_CELLS, REGISTERS, State
 from anybpf.verifier.values import (
@@ -36,15 +34,8 @@ def entry_state(env: Environment) -> State:
 
 def blank_state(env: Environment) -> State:
     """A state of the outermost frame in which only r10 is set."""
-    regs: list[Value] = []
-    i: i64 = 0
-    while i < REGISTERS:
-        regs.append(NOTHING)
-        i = i + 1
+    regs = [NOTHING] * REGISTERS
     regs[10] = Value(STACK, 0, None, env.stack_regions[0])
-    stack: list[Cell] = []
-    i = 0
-    while i < FRAME_CELLS:
-        stack.append(UNWRITTEN)
-        i = i + 1
+    blank: Cell = UNWRITTEN
+    stack = [blank] * FRAME_CELLS
     return State(regs, stack, {}, {}, {}, {}, Region(PACKET, 0, False, -1))

@@ -11,7 +11,7 @@ from anybpf.verifier import arithmetic, faults, numbers
 from anybpf.verifier.deduction import settle_value
 from anybpf.verifier.effects import sections_without_preemption
 from anybpf.verifier.environment import Environment, Fault
-from anybpf.verifier.rulebook import lookups
+from anybpf.verifier.rulebook import lookups, rulebook
 from anybpf.verifier.state import State
 from anybpf.verifier.typed import returns_nothing
 from anybpf.verifier.values import MEMORY, MIXED, NUMBER, UNINIT, Value
@@ -50,7 +50,11 @@ def returns_anything(env: Environment) -> bool:
 
 
 def allowed_range(env: Environment) -> ReturnRange | None:
-    return env.platform.return_range(env.program_type.name, env.attach_type, env.program.attach_to)
+    known = rulebook(env).returns
+    target = env.program.attach_to
+    if target not in known:
+        known[target] = env.platform.return_range(env.program_type.name, env.attach_type, target)
+    return known[target]
 
 
 def _nothing_returned() -> Fault:

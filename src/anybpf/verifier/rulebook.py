@@ -11,9 +11,17 @@ from mypy_extensions import i64
 
 from anybpf.objects.specs import Function
 from anybpf.platforms.calls import Callback
+from anybpf.platforms.model import ReturnRange
 from anybpf.verifier.contexts import Layout
 from anybpf.verifier.environment import Environment, Fault, MapInfo
-from anybpf.verifier.fields import FieldMap, fields_of, fields_of_variables
+from anybpf.verifier.fields import (
+    NO_FIELDS,
+    SPECIAL_VALUE,
+    FieldMap,
+    fields_of,
+    fields_of_variables,
+)
+from anybpf.verifier.values import READ_ONLY
 
 if TYPE_CHECKING:
     from anybpf.verifier.rules import FunctionRule
@@ -41,6 +49,7 @@ class Rulebook:
         "packet_free",
         "packet_writes",
         "pointees",
+        "returns",
         "sleepable",
     )
 
@@ -49,6 +58,8 @@ class Rulebook:
         flags = kind.flags
         self.context: Layout = Layout(kind.context, env.attach_type)
         self.pointees: dict[str, Layout | None] = {}
+        # What may be returned, by what the program attaches to.
+        self.returns: dict[str, ReturnRange | None] = {}
         # Helpers by number: the rule, or why this program may not call it.
         self.helpers: dict[int, FunctionRule | Fault] = {}
         # A platform that does not restrict packets by program type lets all use them as memory.
@@ -152,6 +163,17 @@ def map_fields(env: Environment, info: MapInfo) -> FieldMap:
 def map_is_write_only(info: MapInfo) -> bool:
     """Whether programs may not read the map's values."""
     return info.spec.flags & WRONLY_PROG != 0
+
+
+def value_flags(env: Environment, info: MapInfo) -> i64:
+    """The flags of regions that are values of the map."""
+    flags: i64 = 0
+    kind = info.type
+    if map_is_read_only(info) or (kind is not None and kind.read_only):
+        flags = READ_ONLY
+    if map_fields(env, info) is not NO_FIELDS:
+        flags = flags | SPECIAL_VALUE
+    return flags
 
 
 def map_is_read_only(info: MapInfo) -> bool:
