@@ -23,13 +23,12 @@ from anybpf.verifier.contexts import (
 )
 from anybpf.verifier.deduction import settle_value
 from anybpf.verifier.environment import Environment, Fault, MapInfo
-from anybpf.verifier.fields import NAMES, NO_FIELDS
+from anybpf.verifier.fields import NAMES, NO_FIELDS, SPECIAL_VALUE
 from anybpf.verifier.memory import is_aligned, loaded
 from anybpf.verifier.rulebook import (
     Rulebook,
     map_fields,
     map_is_read_only,
-    map_is_write_only,
     rulebook,
 )
 from anybpf.verifier.state import PACKET_MAX, State
@@ -282,66 +281,60 @@ def check_map_value(
         return _outside(env, pointer, low, high, size, write)
     if region.flags & READ_ONLY and write:
         return _value_is_read_only(env, pointer)
-    if region.index >= 0:
+    if region.index >= 0 and region.shift == 0:
         info = env.maps[region.index]
         fields = info.fields
         if fields is None:
             fields = map_fields(env, info)
         if write and map_is_read_only(info):
             return _value_is_read_only(env, pointer)
-        if not write and map_is_write_only(info):
-            return _map_is_write_only(info)
-        if fields is not NO_FIELDS:
+        if fields is NO_FIELDS:
+            return None
+        if region.size == info.value_size and region.low == 0:
             return _spare_fields(env, info, low, high)
+        return _ambiguous(env, pointer)
+    if (region.flags & SPECIAL_VALUE) == 0:
         return None
-    return _check_sides(st, env, pointer, offset, size, write)
+    return _check_sides(st, env, pointer, low, high)
 
 
-def _check_sides(
-    st: State, env: Environment, pointer: Value, offset: i64, size: i64, write: bool
-) -> Fault | None:
-    """Values of several maps met: the access must be good in each."""
+def _check_sides(st: State, env: Environment, pointer: Value, low: i64, high: i64) -> Fault | None:
+    """Values of several maps met, or places in one: the bytes must be free of fields in each."""
     region = pointer.region
     assert region is not None
-    left = region.left
-    right = region.right
-    if left is not None:
-        fault = _check_side(st, env, pointer, left, 0, offset, size, write)
+    todo: list[tuple[Region, i64]] = [(region, 0)]
+    seen: dict[tuple[Region, int], bool] = {}
+    while len(todo) > 0:
+        side, shift = todo.pop()
+        key = (side, int(shift))
+        if key in seen:
+            continue
+        seen[key] = True
+        left = side.left
+        right = side.right
+        if left is not None or right is not None:
+            if left is not None:
+                todo.append((left, shift))
+            if right is not None:
+                todo.append((right, shift + side.shift))
+            continue
+        if side.index < 0:
+            return _ambiguous(env, pointer)
+        info = env.maps[side.index]
+        if side.size != info.value_size or side.low != 0:
+            return _ambiguous(env, pointer)
+        fault = _spare_fields(env, info, low + shift, high + shift)
         if fault is not None:
             return fault
-    if right is not None:
-        return _check_side(st, env, pointer, right, region.shift, offset, size, write)
     return None
 
 
-def _check_side(
-    st: State,
-    env: Environment,
-    pointer: Value,
-    side: Region,
-    shift: i64,
-    offset: i64,
-    size: i64,
-    write: bool,
-) -> Fault | None:
-    if side.index < 0:
-        deeper = Value(MAP_VALUE, pointer.offset + shift, pointer.unknown, side)
-        return _check_sides(st, env, deeper, offset, size, write)
-    info = env.maps[side.index]
-    if write and map_is_read_only(info):
-        return _value_is_read_only(env, Value(MAP_VALUE, 0, None, side))
-    if not write and map_is_write_only(info):
-        return _map_is_write_only(info)
-    fields = map_fields(env, info)
-    if fields is NO_FIELDS:
-        return None
-    low = pointer.offset + offset + shift
-    high = low + size
-    if pointer.unknown is not None:
-        known = st.known(pointer.unknown)
-        low = low + known.low
-        high = high + known.high
-    return _spare_fields(env, info, low, high)
+def _ambiguous(env: Environment, pointer: Value) -> Fault:
+    return Fault(
+        faults.SPECIAL_FIELD,
+        f"access through {faults.describe(env, pointer)}, which may point to different places on "
+        "different ways here, some beside locks or the like",
+    )
 
 
 def _spare_fields(env: Environment, info: MapInfo, low: i64, high: i64) -> Fault | None:
@@ -530,7 +523,7 @@ def _load_object(
         return typed.load_member(st, env, pointer, offset, size, signed)
     if region.nullable and not st.is_nonnull(region):
         return faults.may_be_null(env, pointer)
-    if pointer.unknown is not None:
+    if pointer.unknown is not None or faults.displaced(region, 0):
         return _variable_object(region)
     slot = layout.read(pointer.offset + offset, size)
     if slot.what != PLAIN_NUMBER:
@@ -553,7 +546,7 @@ def _store_object(
         return typed.store_member(st, env, pointer, offset, size, value)
     if region.nullable and not st.is_nonnull(region):
         return faults.may_be_null(env, pointer)
-    if pointer.unknown is not None:
+    if pointer.unknown is not None or faults.displaced(region, 0):
         return _variable_object(region)
     slot = layout.write(pointer.offset + offset, size)
     if slot.what != PLAIN_NUMBER:

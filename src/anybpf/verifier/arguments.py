@@ -97,7 +97,7 @@ class Ignored(ArgumentRule):
 
 
 class Number(ArgumentRule):
-    """A number. With ``constant``, one that is known."""
+    """A number. With ``constant``, one that is known; ``type`` may say which."""
 
     __slots__ = ("constant",)
 
@@ -114,6 +114,8 @@ class Number(ArgumentRule):
             known = st.range_of(value)
             if known.mask != 0:
                 return wrong(env, rule, self, value, "a constant")
+            if self.type and known.value != int(self.type):
+                return wrong(env, rule, self, value, f"the constant {self.type}")
             call.constant = known.value
         return None
 
@@ -145,6 +147,8 @@ class ContextArgument(ArgumentRule):
             and (region.flags & (TRUSTED | ACQUIRED)) != 0
             and region.type == f"struct {env.platform.projections.get(self.type, '')}"
             and value.offset == 0
+            and value.unknown is None
+            and not faults.displaced(region, 0)
             and not region.nullable
         ):
             return None
@@ -525,7 +529,7 @@ class SocketArgument(ArgumentRule):
             return wrong(env, rule, self, value, "a socket")
         if region.nullable and not st.is_nonnull(region) and not self.nullable:
             return null_argument(env, rule, self, value)
-        if value.offset != 0 or value.unknown is not None:
+        if value.offset != 0 or value.unknown is not None or faults.displaced(region, 0):
             return wrong(env, rule, self, value, "a socket's address, not moved")
         if region.type not in self.takes:
             if not self.structure or region.flags & UNTRUSTED:
@@ -616,8 +620,10 @@ class StructureArgument(ArgumentRule):
             return self._untrusted(env, rule, value)
         if self.trust == kinds.RCU and (flags & (TRUSTED | ACQUIRED | RCU)) == 0:
             return self._untrusted(env, rule, value)
-        if value.unknown is not None or not typed.holds_at(
-            env, region.type, value.offset, self.type
+        if (
+            value.unknown is not None
+            or faults.displaced(region, typed.own_size(env, region))
+            or not typed.holds_at(env, region.type, value.offset, self.type)
         ):
             return wrong(env, rule, self, value, f"a pointer to struct {self.type}")
         return take_object(st, env, rule, self, call, value)

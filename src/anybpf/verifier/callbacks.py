@@ -17,7 +17,7 @@ from anybpf.verifier.entry import blank_state
 from anybpf.verifier.environment import MAX_DEPTH, Environment, Fault
 from anybpf.verifier.operations import Operation
 from anybpf.verifier.results import own_structure
-from anybpf.verifier.rulebook import lookups
+from anybpf.verifier.rulebook import lookups, value_flags
 from anybpf.verifier.rules import Call, FunctionRule
 from anybpf.verifier.state import Held, State
 from anybpf.verifier.values import (
@@ -174,7 +174,9 @@ def parameter(env: Environment, arg: Arg, call: Call) -> Value:
         return Value(MEMORY, 0, None, region)
     if kind == kinds.MAP_VALUE and call.map >= 0:
         info = env.maps[call.map]
-        return Value(MAP_VALUE, 0, None, Region(MAP_VALUE, info.value_size, False, call.map))
+        region = Region(MAP_VALUE, info.value_size, False, call.map)
+        region.flags = value_flags(env, info)
+        return Value(MAP_VALUE, 0, None, region)
     if kind == kinds.BTF_POINTER:
         region = Region(OBJECT, 0, False, -1)
         region.type = STRUCT + arg.type

@@ -18,6 +18,7 @@ from anybpf.verifier.values import (
     NUMBER,
     OBJECT,
     UNINIT,
+    Region,
     Value,
 )
 
@@ -98,6 +99,15 @@ def describe(env: Environment, value: Value) -> str:
     if kind == OBJECT:
         return f"a pointer to a {region.type}" if region.type else "a pointer to an object"
     return _NAMES[kind]
+
+
+def displaced(region: Region, size: i64) -> bool:
+    """Whether the region is one that a merge made of places that differ.
+
+    Its pointers have one offset, but on one side lie elsewhere; what lies at an offset of a
+    structure cannot be told then. ``size`` is that of the region as it was made.
+    """
+    return region.shift != 0 or region.low != 0 or region.size != size
 
 
 def uninitialized(register: i64) -> Fault:

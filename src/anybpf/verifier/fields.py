@@ -31,6 +31,9 @@ RB_ROOT: Final = 12
 RB_NODE: Final = 13
 REFCOUNT: Final = 14
 
+# A flag of regions, beside those of ``values``: a map value that has special fields.
+SPECIAL_VALUE: Final = 1 << 20
+
 # Structures by name: Linux UAPI header linux/bpf.h (6.18).
 STRUCTURES: Final[dict[str, int]] = {
     "bpf_spin_lock": SPIN_LOCK,

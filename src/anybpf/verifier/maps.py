@@ -5,7 +5,7 @@ from __future__ import annotations
 from anybpf.verifier import faults
 from anybpf.verifier.environment import Environment, Fault, MapInfo
 from anybpf.verifier.fields import NAMES, NO_FIELDS, STRUCTURES
-from anybpf.verifier.rulebook import map_fields, rulebook
+from anybpf.verifier.rulebook import map_fields, rulebook, value_flags
 
 
 def problem(env: Environment, info: MapInfo) -> Fault | None:
@@ -16,6 +16,7 @@ def problem(env: Environment, info: MapInfo) -> Fault | None:
             faults.MAP_TYPE,
             f"map {info.name} is of type {kind.name}, which sleepable programs may not use",
         )
+    info.value_region.flags = value_flags(env, info)
     found = map_fields(env, info)
     if found is NO_FIELDS:
         return None

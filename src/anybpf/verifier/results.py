@@ -15,7 +15,7 @@ from anybpf.platforms.model import Return
 from anybpf.verifier import faults, numbers
 from anybpf.verifier.contexts import STRUCT
 from anybpf.verifier.environment import Environment, Fault
-from anybpf.verifier.rulebook import map_is_read_only
+from anybpf.verifier.rulebook import value_flags
 from anybpf.verifier.rules import Call, FunctionRule, ResultRule
 from anybpf.verifier.state import State
 from anybpf.verifier.values import (
@@ -97,8 +97,7 @@ class MapValueResult(ResultRule):
         ):
             nullable = False
         region = Region(MAP_VALUE, info.value_size, nullable, call.map)
-        if map_is_read_only(info) or (kind is not None and kind.read_only):
-            region.flags = READ_ONLY
+        region.flags = value_flags(env, info)
         return Value(MAP_VALUE, 0, None, region)
 
 

@@ -100,6 +100,8 @@ class FieldArgument(ArgumentRule):
         found: SpecialField | None = None
         if value.kind == MAP_VALUE and region.index >= 0:
             info = env.maps[region.index]
+            if faults.displaced(region, info.value_size):
+                return wrong(env, rule, self, value, f"a {what} that is the same on all ways here")
             found = self.find(map_fields(env, info), value.offset)
             if found is None:
                 return Fault(
@@ -111,6 +113,8 @@ class FieldArgument(ArgumentRule):
                 )
             call.map = region.index
         elif value.kind == OBJECT and (region.flags & OWNED) != 0:
+            if faults.displaced(region, typed.own_size(env, region)):
+                return wrong(env, rule, self, value, f"a {what} that is the same on all ways here")
             found = self.find(typed.own_fields(env, region.type), value.offset)
             if found is None:
                 return wrong(env, rule, self, value, f"a {what}")
@@ -140,6 +144,8 @@ class StoredPointer(ArgumentRule):
         region = value.region
         if value.kind != OBJECT or region is None or field is None:
             return wrong(env, rule, self, value, "an object of the field's type, or null")
+        if faults.displaced(region, typed.own_size(env, region)):
+            return wrong(env, rule, self, value, "one object's beginning")
         if region.type != f"struct {field.type}" or value.offset != 0 or value.unknown is not None:
             return wrong(env, rule, self, value, f"a pointer to struct {field.type}")
         return take_object(st, env, rule, self, call, value)
@@ -156,7 +162,8 @@ class AllocatedArgument(ArgumentRule):
             return wrong(env, rule, self, value, "an object that was allocated by the program")
         if region.nullable and not st.is_nonnull(region):
             return null_argument(env, rule, self, value)
-        if value.offset != 0 or value.unknown is not None:
+        moved = value.offset != 0 or value.unknown is not None
+        if moved or faults.displaced(region, typed.own_size(env, region)):
             return wrong(env, rule, self, value, "the object's beginning")
         per_cpu = (region.flags & PER_CPU) != 0
         if per_cpu != (self.type == "percpu"):
@@ -201,6 +208,7 @@ class NodeArgument(ArgumentRule):
             return null_argument(env, rule, self, value)
         if field is not None and (
             region.type != f"struct {field.type}"
+            or faults.displaced(region, typed.own_size(env, region))
             or value.unknown is not None
             or value.offset != field.node_offset
         ):

@@ -81,7 +81,7 @@ def load_member(
             f"reads through {faults.describe(env, pointer)}, of which every CPU has its own: "
             "bpf_per_cpu_ptr and bpf_this_cpu_ptr choose one",
         )
-    if pointer.unknown is not None:
+    if pointer.unknown is not None or faults.displaced(region, own_size(env, region)):
         return _variable(env, pointer)
     place = pointer.offset + offset
     if flags & OWNED:
@@ -94,6 +94,14 @@ def load_member(
     if found.what == structures.PLAIN or signed:
         return loaded(size, signed)
     return _pointer(st, env, region, found)
+
+
+def own_size(env: Environment, region: Region) -> i64:
+    """The size with which regions of such objects are made: none for the kernel's."""
+    if (region.flags & OWNED) == 0:
+        return 0
+    struct = structure_of(env, region).type
+    return 0 if struct is None else struct.size
 
 
 def _pointer(st: State, env: Environment, source: Region, place: Place) -> Value:
@@ -154,7 +162,7 @@ def store_member(
     assert region is not None
     if region.nullable and not st.is_nonnull(region):
         return faults.may_be_null(env, pointer)
-    if pointer.unknown is not None:
+    if pointer.unknown is not None or faults.displaced(region, own_size(env, region)):
         return _variable(env, pointer)
     place = pointer.offset + offset
     if region.flags & OWNED:
@@ -273,7 +281,11 @@ def check_range(
     assert region is not None
     if region.nullable and not st.is_nonnull(region):
         return faults.may_be_null(env, pointer)
-    if pointer.unknown is None and pointer.offset >= 0:
+    if (
+        pointer.unknown is None
+        and pointer.offset >= 0
+        and not faults.displaced(region, own_size(env, region))
+    ):
         if region.flags & OWNED and region.flags & (ACQUIRED | NON_OWNING):
             own = structure_of(env, region).fields
             end = pointer.offset + size
@@ -331,9 +343,10 @@ def _kptr_field(env: Environment, pointer: Value, offset: i64, size: i64) -> Spe
     region = pointer.region
     if region is None or pointer.kind != MAP_VALUE or region.index < 0:
         return None
-    if pointer.unknown is not None or size != 8:
+    info = env.maps[region.index]
+    if pointer.unknown is not None or size != 8 or faults.displaced(region, info.value_size):
         return None
-    known = map_fields(env, env.maps[region.index])
+    known = map_fields(env, info)
     for kind in KPTRS:
         found = known.at(pointer.offset + offset, kind)
         if found is not None:
