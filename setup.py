@@ -14,6 +14,28 @@ from setuptools import Extension, setup
 
 ROOT = Path(__file__).resolve().parent
 COMPILED_ROOMS = ("isa", "btf", "objects", "verifier")
+# What puts verifications into words runs once and when asked: not worth its time to compile.
+LEFT_AS_PYTHON = {
+    f"verifier/{name}.py"
+    for name in [
+        "clauses",
+        "covering",
+        "explain",
+        "facts",
+        "findings",
+        "notation",
+        "printing",
+        "reading",
+        "remedies",
+        "trail",
+        "wording",
+    ]
+}
+
+
+def is_left_as_python(path: Path) -> bool:
+    place = path.relative_to(ROOT / "src/anybpf").as_posix()
+    return place in LEFT_AS_PYTHON or place.startswith("verifier/report/")
 
 
 def core() -> Extension:
@@ -34,6 +56,7 @@ def compiled_rooms() -> list[Any]:
         str(path.relative_to(ROOT))
         for room in COMPILED_ROOMS
         for path in sorted((ROOT / "src/anybpf" / room).rglob("*.py"))
+        if not is_left_as_python(path)
     ]
     # One extension module for all rooms: calls between them stay native. Level 1, because what
     # mypyc writes is calls for the most part: level 3 takes over three times as long to compile and
