@@ -91,7 +91,7 @@ HELPERS: tuple[tuple[int, str, str, str, str], ...] = (
     (78, "rc_keydown", "ctx:ctx protocol:any scancode:any toggle:any -> int", "gpl", "4.18"),
     (79, "skb_cgroup_id", "skb:ctx -> int", "", "4.18"),
     (80, "get_current_cgroup_id", "-> int", "", "4.18"),
-    (81, "get_local_storage", "map:map flags:any -> value", "", "4.19"),
+    (81, "get_local_storage", "map:map flags:const<0> -> value", "", "4.19"),
     (82, "sk_select_reuseport", "reuse:ctx map:map key:key flags:any -> int", "", "4.19"),
     (83, "skb_ancestor_cgroup_id", "skb:ctx ancestor_level:any -> int", "", "4.19"),
     (84, "sk_lookup_tcp", "ctx:ctx tuple:mem tuple_size:size0 netns:any flags:any -> +sock?", "packet", "4.20"),

@@ -48,6 +48,16 @@ MAP_WRITERS: Final = frozenset(
 MAP_DELETERS: Final = frozenset(("bpf_map_delete_elem", "bpf_map_lookup_and_delete_elem"))
 
 
+# The helper that may move a packet if the dynptr that it writes through is made of one.
+PACKET_WRITER: Final = "bpf_dynptr_write"
+
+
+def _writes_packet(env: Environment, call: Call) -> bool:
+    """Whether the dynptr is made of a socket buffer; other packets stay where they are."""
+    dynptr = call.dynptr
+    return dynptr is not None and dynptr.detail == PACKET_DYNPTR and env.program_type.name != "xdp"
+
+
 class FunctionCall(Operation):
     """A call of a function of the system."""
 
@@ -130,7 +140,7 @@ class FunctionCall(Operation):
         if call.new_objects is not None:
             for made in call.new_objects:
                 place_object(st, made, call)
-        if rule.invalidates:
+        if rule.invalidates or (rule.name == PACKET_WRITER and _writes_packet(env, call)):
             forget_packet(st)
         for effect in rule.effects:
             effect.apply(st, env, rule, call)

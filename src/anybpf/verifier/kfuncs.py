@@ -40,6 +40,8 @@ from anybpf.verifier.values import (
     Value,
 )
 
+# Gives a pointer to write through, which the kernel counts as a write to the packet.
+WRITABLE_SLICE: Final = "bpf_dynptr_slice_rdwr"
 # Words in the names of functions that take or give references, by the kernel's custom; without
 # a row in the table such a function cannot be checked.
 OWNERSHIP: Final = (
@@ -151,6 +153,11 @@ def unavailable(env: Environment, row: Kfunc) -> Fault | None:
             faults.KFUNC,
             f"{row.name}: only programs under a licence compatible with the GPL may call the "
             "kernel's functions",
+        )
+    if row.name == WRITABLE_SLICE and not rules.packet_writes:
+        return Fault(
+            faults.READ_ONLY,
+            f"{row.name} is for programs that may write packets, which type {kind.name} may not",
         )
     if "lock" in row.flags and row.returns.kind == kinds.INTEGER:
         # Whether the lock is held depends on the result; states do not say such a thing.

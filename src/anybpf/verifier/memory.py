@@ -8,7 +8,7 @@ from mypy_extensions import i64
 
 from anybpf.verifier import arithmetic as ranges
 from anybpf.verifier import numbers
-from anybpf.verifier.deduction import settle_cell
+from anybpf.verifier.deduction import invalidate, settle_cell
 from anybpf.verifier.environment import Environment, Fault
 from anybpf.verifier.numbers import Range
 from anybpf.verifier.state import FRAME_BYTES, FRAME_CELLS, State
@@ -490,7 +490,8 @@ def put_object(st: State, frame: i64, low: i64, cells: list[ObjectCell]) -> None
 
 
 def remove_object(st: State, found: ObjectCell) -> None:
-    """All cells of the object become unwritten."""
+    """The object ends: its cells become unwritten, and what points into it is no good any more."""
+    invalidate(st, found.identity)
     i: i64 = 0
     while i < len(st.stack):
         cell = st.stack[i]
