@@ -95,6 +95,8 @@ class FunctionCall(Operation):
             value = regs[argument.register]
             if value.kind == MIXED:
                 value = settle_value(st, value)
+                if faults.may_be_unset(value):
+                    return faults.uninitialized(argument.register)
             if value.region is not None:
                 value = st.settled(value)
             elif value.kind == UNINIT:

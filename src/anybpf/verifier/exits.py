@@ -25,7 +25,7 @@ def check_exit(st: State, env: Environment) -> Fault | None:
     value = settled(st, st.regs[0])
     if env.program_type.name in VOID_TARGETS and returns_nothing(env):
         return nothing_held(st)
-    if value.kind == UNINIT:
+    if faults.may_be_unset(value):
         return _nothing_returned()
     if value.kind != NUMBER:
         if not env.leaks_allowed:

@@ -15,9 +15,11 @@ from anybpf.verifier.values import (
     MAP,
     MAP_VALUE,
     MEMORY,
+    MIXED,
     NUMBER,
     OBJECT,
     UNINIT,
+    Choice,
     Region,
     Value,
 )
@@ -108,6 +110,17 @@ def displaced(region: Region, size: i64) -> bool:
     structure cannot be told then. ``size`` is that of the region as it was made.
     """
     return region.shift != 0 or region.low != 0 or region.size != size
+
+
+def may_be_unset(value: Value) -> bool:
+    """Whether on some way here nothing may have been written; of what was forgotten, it may."""
+    if value.kind == UNINIT:
+        return True
+    if value.kind != MIXED:
+        return False
+    if isinstance(value, Choice) and value.merge is not None:
+        return may_be_unset(value.left) or may_be_unset(value.right)
+    return True
 
 
 def uninitialized(register: i64) -> Fault:

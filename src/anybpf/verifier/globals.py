@@ -270,6 +270,8 @@ class GlobalCall(Operation):
                 return faults.uninitialized(i + 1)
             if value.kind == MIXED:
                 value = settle_value(st, value)
+                if faults.may_be_unset(value):
+                    return faults.uninitialized(i + 1)
             fault = self.check(st, env, self.proto.parameters[i], self.rules[i], st.settled(value))
             if fault is not None:
                 return fault
