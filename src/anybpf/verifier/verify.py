@@ -12,7 +12,7 @@ from anybpf.isa.instruction import Instruction
 from anybpf.objects.specs import CollectionSpec, Function, MapSpec, ProgramSpec
 from anybpf.platforms import Platform
 from anybpf.platforms.model import ProgramType
-from anybpf.verifier import entry, globals, notation, outcome, stackdepth
+from anybpf.verifier import bases, entry, globals, notation, outcome, stackdepth
 from anybpf.verifier.engine import ALL, MERGES_REMEMBERED, Engine, Found, GaveUp, Work
 from anybpf.verifier.environment import Budget, Environment, Fault, MapInfo
 from anybpf.verifier.fixpoint import Fixpoint
@@ -245,8 +245,10 @@ class _Run:
         self._untie()
         self._count(merged)
         self.result.states = merged.recorded
-        if not merged.found and not gave_up:
+        strict = self.env.strict_pointers
+        if not merged.found and not gave_up and not (strict and bases.conflicts(code)):
             return []
+        bases.forget(code)
         work = Work(self.budget.steps, self.budget.states, deadline)
         work.loop_bounds = merged.work.loop_bounds
         journal = Journal(MERGES_REMEMBERED)
@@ -260,7 +262,7 @@ class _Run:
         if paths.found:
             return list(paths.found.values())
         if not gave_up:
-            return []
+            return bases.conflicts(code) if strict else []
         self.result.gave_up = True
         limit = Fault(
             "gave-up",
