@@ -319,7 +319,7 @@ class _Replacement:
             left = self.cell(cell.left)
             right = self.cell(cell.right)
             if left is not cell.left or right is not cell.right:
-                return CellChoice(cell.merge, left, right)
+                return CellChoice(cell.merge, left, right, cell.written)
             return cell
         if isinstance(cell, Bytes):
             for part in cell.parts:

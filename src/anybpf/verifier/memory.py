@@ -398,7 +398,7 @@ def written_bytes(cell: Cell) -> i64:
     if isinstance(cell, Bytes):
         return cell.written
     if isinstance(cell, CellChoice):
-        return written_bytes(cell.left) & written_bytes(cell.right)
+        return cell.written
     return 0
 
 

@@ -375,7 +375,7 @@ class Merger:
         deep = max(choices(x), choices(y)) >= MAX_CHOICES and not owes(x) and not owes(y)
         if merge is None or deep:
             return _plain(written_bytes(x) & written_bytes(y))
-        return CellChoice(merge, x, y)
+        return CellChoice(merge, x, y, written_bytes(x) & written_bytes(y))
 
     def _part_of(self, st: State, cell: Cell, start: i64, size: i64) -> Value | None:
         if isinstance(cell, Bytes):

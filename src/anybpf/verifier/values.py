@@ -264,10 +264,11 @@ class Bytes(Cell):
 class CellChoice(Cell):
     """Contents of different shape that met; of use once the side of the merge is known."""
 
-    __slots__ = ("depth", "left", "merge", "right")
+    __slots__ = ("depth", "left", "merge", "right", "written")
 
-    def __init__(self, merge: Record, left: Cell, right: Cell) -> None:
+    def __init__(self, merge: Record, left: Cell, right: Cell, written: i64) -> None:
         self.merge: Record = merge
+        self.written: i64 = written  # a bit for each byte written on both sides
         self.left: Cell = left
         self.right: Cell = right
         self.depth: i64 = 1 + max(choices(left), choices(right))
