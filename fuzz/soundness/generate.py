@@ -91,7 +91,7 @@ class Generator:
         chance = self.chance
         chance.restart(self.seed, number)
         family: i64 = chance.below(100)
-        if family < 3 and self.originals:
+        if family < 5 and self.originals:
             original = self.originals[chance.below(len(self.originals))]
             code = mutate(chance, original.code)
             return Program(self.seed, number, "corpus", original.type, code, original)

@@ -1079,6 +1079,12 @@ class Grammar:
         if data < 0 or end < 0:
             self.load_packet()
             return
+        if self.type in ("xdp", "sched_cls") and chance.one_in(10):
+            self.meta(data)
+            return
+        if chance.one_in(8):
+            self.walk(data, end)
+            return
         if chance.one_in(6) and self.perm[data] == FREE:
             # somewhere behind: by a constant or a number
             if chance.one_in(2):
@@ -1143,6 +1149,92 @@ class Grammar:
         if length > self.m.room[data]:
             self.m.room[data] = length
         self.packet_access(data)
+
+    def meta(self, data: i64) -> None:
+        """What lies before the packet, as far as there is anything."""
+        chance = self.chance
+        w = self.w
+        context = self.find(CONTEXT)
+        meta = self.target(False)
+        if context < 0 or meta in (context, data) or self.perm[meta] != FREE:
+            return
+        self.m.kind[meta] = NONE
+        self.perm[meta] = LOCKED
+        probe = self.target(False)
+        self.perm[meta] = FREE
+        if probe in (meta, context, data) or self.perm[probe] != FREE:
+            return
+        start: i64 = 4 * (1 + chance.below(3))
+        w.load(4, meta, context, 8 if self.type == "xdp" else 140)
+        if self.m.back[data] != 0 or chance.one_in(4):
+            data = self.target(False)
+            if data in (meta, probe, context) or self.perm[data] != FREE:
+                return
+            w.load(4, data, context, 0 if self.type == "xdp" else 76)
+            self.m.kind[data] = NONE
+        w.move(probe, meta)
+        w.alu(ADD, probe, start)
+        self.m.kind[probe] = NONE
+        form: i64 = chance.below(3)
+        if form == 0:
+            w.jump_reg(JGT, probe, data, self.out)
+        elif form == 1:
+            w.jump_reg(JLT, data, probe, self.out)
+        else:
+            w.jump_reg(JGE, probe, data, self.out)
+        size: i64 = SIZES[chance.below(3)]
+        w.load(size, probe, meta, start - size + self.skew())
+        self.set_number(probe, -1)
+
+    def walk(self, data: i64, end: i64) -> None:
+        """Through the packet, step by step, a number of times."""
+        chance = self.chance
+        w = self.w
+        if self.depth >= 2:
+            return
+        counter: i64 = 6 + chance.below(4)
+        place = self.target(False)
+        probe = self.target(False)
+        if place == probe or counter in (place, probe, data, end):
+            return
+        for register in (counter, place, probe):
+            if self.perm[register] != FREE or register in (data, end):
+                return
+        w.move(place, data)
+        w.set(counter, 0)
+        self.m.kind[place] = NONE
+        self.m.kind[probe] = NONE
+        self.set_number(counter, -1)
+        again = w.label()
+        over = w.label()
+        step: i64 = 1 + chance.below(16)
+        w.place(again)
+        w.move(probe, place)
+        w.alu(ADD, probe, step)
+        w.jump_reg(JGT, probe, end, over)
+        size: i64 = SIZES[chance.below(4)]
+        if size > step:
+            size = 1
+        w.load(size, probe, place, step - size + self.skew())
+        form: i64 = chance.below(4)
+        if form == 0:
+            # the packet says how far
+            w.alu(AND, probe, 15)
+            w.alu_reg(ADD, place, probe)
+            w.alu(ADD, place, 1)
+        elif form == 1:
+            w.jump(JEQ, probe, chance.below(4), over)
+            w.alu(ADD, place, step)
+        else:
+            w.alu(ADD, place, step)
+        w.alu(ADD, counter, 1)
+        w.jump(JLT if chance.one_in(2) else JNE, counter, 1 + chance.below(12), again)
+        w.place(over)
+        self.m.kind[probe] = NONE
+        if chance.one_in(2):
+            self.m.kind[place] = PACKET
+            self.m.room[place] = 0
+            self.m.back[place] = 0
 
     def packet_access(self, data: i64) -> None:
         chance = self.chance
