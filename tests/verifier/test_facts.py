@@ -7,6 +7,9 @@ import json
 import pytest
 
 from anybpf.errors import InputError
+from anybpf.isa.assembler import assemble
+from anybpf.objects.specs import MapSpec
+from anybpf.verifier import verify_instructions
 from anybpf.verifier.facts import TAKEN, Access, CallFact, Facts
 
 
@@ -82,3 +85,32 @@ def test_damaged_facts_are_refused(change: dict[str, object]) -> None:
 def test_text_that_is_no_facts(text: str) -> None:
     with pytest.raises(InputError, match="stored facts"):
         Facts.from_json(text)
+
+
+def test_the_facts_of_a_program() -> None:
+    """What a verification proved: accesses, the dead side of a branch, what is reached, types."""
+    counts = MapSpec("counts", "hash")
+    counts.key_size, counts.value_size, counts.max_entries = 4, 8, 16
+    code = assemble(
+        """
+        *(u32 *)(r10 - 4) = 3
+        r2 = r10
+        r2 += -4
+        r1 = map[counts]
+        call 1
+        if r0 == 0 goto out
+        r1 = 1
+        if r1 == 1 goto out
+        r0 = *(u64 *)(r0 + 0)
+        out: r0 = 2
+        exit
+        """
+    )
+    verification = verify_instructions(code, "xdp", [counts], record=True)
+    assert verification.ok
+    facts = Facts.from_json(verification.facts.to_json())
+    assert facts.accesses == {0: Access("stack", -1, -4, 0, True, False)}
+    assert facts.calls == {4: CallFact("bpf_map_lookup_elem", 0, 3)}
+    assert facts.branches == {7: TAKEN}
+    assert facts.reached == {0, 1, 2, 3, 4, 5, 6, 7, 9, 10}
+    assert facts.types[4][1:3] == "ms"

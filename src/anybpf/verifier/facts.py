@@ -94,8 +94,8 @@ class Facts:
     ``maps`` names the maps that indexes mean. ``accesses`` and ``calls`` go by instruction.
     ``branches`` says which way a branch always goes; ``reached`` holds the instructions that can
     be reached at all; ``loops`` bounds the rounds of a loop by the instruction at its head.
-    ``types`` has a letter for each of r0 to r10 (see :data:`LETTERS`) before an instruction, where
-    the analysis kept them.
+    ``types`` has a letter for each of r0 to r10 (see :data:`LETTERS`) before an instruction, if
+    states were recorded. Facts of a program that was refused are not all there.
     """
 
     __slots__ = (
@@ -229,8 +229,9 @@ class Facts:
         )
 
 
-# One letter a kind of value, in the order of ``values.KIND_NAMES``; "?" is for what is mixed.
-LETTERS: Final = "-ncsvpedmboF?"
+# One letter a kind of value, in the order of ``values.KIND_NAMES``: "-" is for what was not written
+# or is not read any more, "?" for what is not the same on all ways.
+LETTERS: Final = "-ncsvpedmbof?"
 
 
 def _runs(numbers: set[int]) -> list[list[int]]:

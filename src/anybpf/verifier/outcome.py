@@ -8,7 +8,8 @@ from anybpf.verifier.engine import Found
 from anybpf.verifier.findings import Finding
 from anybpf.verifier.operations import Access, Branch, Load, Operation
 from anybpf.verifier.program import Code, FunctionCode
-from anybpf.verifier.values import KIND_NAMES, MAP_VALUE
+from anybpf.verifier.state import REGISTERS, State
+from anybpf.verifier.values import KIND_NAMES, MAP_VALUE, MIXED
 from anybpf.verifier.verification import Verification
 
 
@@ -24,6 +25,8 @@ def fill(result: Verification, code: Code, found: list[Found]) -> None:
                 _note(kept, operation)
         if len(function.graph.blocks) > 0:
             _reach(kept, function)
+    for pc, states in result.states.items():
+        kept.types[int(pc)] = _types(states)
 
 
 def _reach(kept: facts.Facts, function: FunctionCode) -> None:
@@ -43,6 +46,15 @@ def _reach(kept: facts.Facts, function: FunctionCode) -> None:
             if int(target) not in seen:
                 seen.add(int(target))
                 todo.append(int(target))
+
+
+def _types(states: list[State]) -> str:
+    """A letter for what each of r0 to r10 holds in all of these states."""
+    letters = ""
+    for register in range(REGISTERS):
+        kinds = {int(state.regs[register].kind) for state in states}
+        letters += facts.LETTERS[kinds.pop() if len(kinds) == 1 else MIXED]
+    return letters
 
 
 def _goes(branch: Operation | None, side: int) -> bool:
