@@ -24,7 +24,7 @@ def record(
         "type": verification.type,
         "platform": verification.platform.name,
         "verdict": "pass" if verification.ok else "reject",
-        "seconds": stats.seconds,
+        "seconds": round(stats.seconds, 9),
         "steps": stats.steps,
         "instructions": stats.instructions,
         "gave_up": verification.gave_up,
