@@ -206,7 +206,7 @@ class Prepared:
             or "flags" in case.words
             or case.words["license"] != "GPL"
             or any(insn.is_function_load for insn in self.instructions)
-            or ("bpf_tail_call" in "".join(case.code) and self._calls)
+            or (self._calls and re.search(r"bpf_tail_call|skb\[", "".join(case.code)))
         )
 
     @property
