@@ -144,6 +144,7 @@ SCRIPT: Final = r"""
     chosen = -1; finding = -1;
     fillSource(); fillCode(); fillGraph(); fillFindings();
     fit();
+    if (zoom < 0.6) resize(0.6);  // a graph too wide to be read whole is read in parts
     const first = program.findings.length ? program.findings[0].instruction : 0;
     if (program.findings.length && instruction === undefined) show(0);
     else choose(instruction === undefined ? first : instruction);
