@@ -188,6 +188,8 @@ class Campaign:
                 tally.count(f"not acted out: {machine.unsupported}")
             if text:
                 kind = "unsafe" if machine.violation else "unforeseen"
+                if text.startswith("the loop at"):
+                    kind = "loop bound"
                 return Violation(program, kind, machine.pc, run, text)
             run = run + 1
         return None

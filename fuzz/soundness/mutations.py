@@ -312,6 +312,8 @@ def hunt(mutation: Mutation | None, seed: int, folder: Path) -> str:
         str(PROGRAMS),
         str(SECONDS),
     ]
+    if mutation is not None and mutation.file == "progress.py":
+        command.append("bounds")
     environment = dict(os.environ, ANYBPF_PURE="1", PYTHONPATH=str(folder / "src"))
     try:
         done = subprocess.run(
