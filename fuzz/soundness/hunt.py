@@ -1,6 +1,7 @@
-"""Runs the fuzzer until it finds something: `python -m fuzz.soundness.hunt SEED PROGRAMS SECONDS [bounds]`.
+"""Runs the fuzzer until it finds something, and says in one line after how many programs, and what.
 
-With "bounds" a loop that turns more often than was claimed counts as well. One line comes out: after how many programs, and what. Used on copies with planted bugs.
+`python -m fuzz.soundness.hunt SEED PROGRAMS SECONDS [bounds]`; with "bounds" a loop that turns more
+often than was claimed counts as well. Used on copies with planted bugs.
 """
 
 from __future__ import annotations
