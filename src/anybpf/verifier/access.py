@@ -19,6 +19,7 @@ from anybpf.verifier.contexts import (
     PACKET_START,
     PLAIN_NUMBER,
     REFUSED,
+    STRUCT,
     pointer_from,
 )
 from anybpf.verifier.deduction import settle_value
@@ -520,6 +521,8 @@ def _load_object(
         return loaded(size, signed)
     layout = rulebook(env).pointee(env, region.type)
     if layout is None:
+        if region.type and not region.type.startswith(STRUCT):
+            return faults.no_pointer(env, pointer)
         return typed.load_member(st, env, pointer, offset, size, signed)
     if region.nullable and not st.is_nonnull(region):
         return faults.may_be_null(env, pointer)
