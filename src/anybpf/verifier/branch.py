@@ -37,17 +37,19 @@ from anybpf.verifier.numbers import (
     JSLT,
     SWAP,
 )
-from anybpf.verifier.state import Relation, State
+from anybpf.verifier.state import PACKET_MAX, Relation, State
 from anybpf.verifier.values import (
     CONTEXT,
     MAP,
     MIXED,
     NUMBER,
+    OBJECT,
     PACKET,
     PACKET_END,
     PACKET_LENGTH,
     PACKET_META,
     STACK,
+    TRUSTED,
     UNTRUSTED,
     Choice,
     Unknown,
@@ -90,6 +92,12 @@ def assume(st: State, op: i64, a: Value, b: Value, is32: bool) -> bool:
             if op == JNE or op == JGT:
                 return _assume_zero(st, a, False)
         return True
+    if op == JEQ and a.kind != MIXED and b.kind != MIXED:
+        # The same address: if one is not null, neither is the other.
+        if _is_address(st, b) and not _same_address(st, a):
+            return False
+        if _is_address(st, a) and not _same_address(st, b):
+            return False
     if a.kind == PACKET and b.kind == PACKET_END and a.region is b.region:
         return _assume_packet(st, a, op)
     if a.kind == PACKET_END and b.kind == PACKET and a.region is b.region:
@@ -104,6 +112,31 @@ def assume(st: State, op: i64, a: Value, b: Value, is32: bool) -> bool:
                 op == JSET or op == JNSET or not _ordered(a)
             )
     return True
+
+
+def _is_address(st: State, value: Value) -> bool:
+    """Whether the value is certainly not null: the start of something, not moved from there.
+
+    The kernel's objects that are not trusted may be null whatever their type says.
+    """
+    region = value.region
+    if region is None or value.unknown is not None or value.offset != 0:
+        return False
+    if region.nullable:
+        return st.nonnull.get(region) is True
+    if (region.flags & UNTRUSTED) != 0:
+        return False
+    return value.kind != OBJECT or (region.flags & TRUSTED) != 0
+
+
+def _same_address(st: State, value: Value) -> bool:
+    """The value equals an address that is not null; False if it cannot."""
+    region = value.region
+    if region is None or not region.nullable or value.unknown is not None or value.offset != 0:
+        return True
+    if st.nonnull.get(region) is not None:
+        return True
+    return set_nullness(st, region, False)
 
 
 def _ordered(pointer: Value) -> bool:
@@ -314,6 +347,8 @@ def _assume_meta(st: State, meta: Value, data: Value, op: i64) -> bool:
     if op == JLT:
         size = size + 1
     elif op != JLE and op != JEQ:
+        return True
+    if size > PACKET_MAX:
         return True
     unknown = meta.unknown
     if unknown is not None:

@@ -5,6 +5,8 @@ What a callback is given and may return stands in the platform's table of callba
 
 from __future__ import annotations
 
+from typing import Final
+
 from mypy_extensions import i64
 
 from anybpf.platforms import kinds
@@ -39,10 +41,14 @@ from anybpf.verifier.values import (
 )
 
 
+# The name of the argument that says how often a callback runs.
+TURNS: Final = "nr_loops"
+
+
 class CallbackCall(Calling):
     """A call during which the program's function runs."""
 
-    __slots__ = ("callback", "inputs", "register")
+    __slots__ = ("callback", "inputs", "register", "turns_in")
 
     def __init__(
         self, pc: i64, rule: FunctionRule, callback: Callback, register: i64, inputs: list[i64]
@@ -53,6 +59,8 @@ class CallbackCall(Calling):
         # For each parameter the register whose value it gets, or -1.
         self.inputs: list[i64] = inputs
         self.repeats = callback.runs == "loop"
+        # The register that says how often.
+        self.turns_in: i64 = -1
         self.use = None
 
     def callback_function(self, st: State) -> i64:
@@ -60,6 +68,16 @@ class CallbackCall(Calling):
         if value.kind != FUNCTION or value.unknown is not None:
             return -1
         return value.offset
+
+    def turns(self, st: State) -> i64:
+        if self.turns_in < 0:
+            return -1
+        value = st.settled(st.regs[self.turns_in])
+        if value.kind != NUMBER:
+            return -1
+        known = st.range_of(value)
+        # The kernel takes 32 bits of it.
+        return known.value & 0xFFFFFFFF if known.mask == 0 else -1
 
     def enter_callback(self, st: State, env: Environment) -> State | Fault:
         fault = self.check(st, env)
@@ -241,5 +259,9 @@ def compile_callback(
             inputs.append(register)
         if callback.runs == "later":
             return LaterCall(pc, rule, callback, inputs)
-        return CallbackCall(pc, rule, callback, position + 1, inputs)
+        made = CallbackCall(pc, rule, callback, position + 1, inputs)
+        for other, given in enumerate(args):
+            if given.name == TURNS:
+                made.turns_in = other + 1
+        return made
     return Fault(faults.UNSUPPORTED, f"{rule.name} calls back, but takes no function")

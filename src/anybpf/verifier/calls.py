@@ -181,6 +181,10 @@ class Calling(HelperCall):
         """The index of the function that will run, -1 if none does."""
         return -1
 
+    def turns(self, st: State) -> i64:
+        """How often the function runs if it does not stop by itself; -1 if that is not known."""
+        return -1
+
     def enter_callback(self, st: State, env: Environment) -> State | Fault:
         """The state in which the callback begins; ``st`` is changed to become it."""
         raise NotImplementedError

@@ -11,7 +11,9 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from anybpf.verifier import numbers
 from anybpf.verifier.calls import Calling
+from anybpf.verifier.deduction import FUEL, select
 from anybpf.verifier.engine import ALL, Engine, Exit, Found, GaveUp, Work
 from anybpf.verifier.environment import Fault
 from anybpf.verifier.flow import BRANCHES, CALLS, EXITS, Block, Graph
@@ -20,6 +22,7 @@ from anybpf.verifier.program import Code, FunctionCode
 from anybpf.verifier.progress import is_bounded, iterates, turns_by
 from anybpf.verifier.record import Journal
 from anybpf.verifier.state import State
+from anybpf.verifier.values import Record
 
 # Turns that are run while they are decided, before an invariant is sought.
 DECIDED_TURNS: Final = 8
@@ -28,6 +31,10 @@ MAX_ROUNDS: Final = 24
 WIDEN_FROM: Final = 2
 # Turns of one loop that are run one by one at most.
 MAX_TURNS: Final = 10000
+# Calls of a callback that are followed one by one where no invariant is good enough.
+EXACT_TURNS: Final = 32
+# So few are followed one by one at once.
+FEW_TURNS: Final = 4
 
 
 class Activation:
@@ -204,43 +211,109 @@ class Fixpoint(Engine):
         """A helper that calls one of the program's functions, any number of times."""
         target = operation.callback_function(st)
         if target < 0:
-            after = self.perform(st, [operation], 1)
-            return [] if after is None else [after]
-        before = st
+            fault = operation.check(st, self.env)
+            if fault is not None:
+                return self._call_back_apart(operation, st, fault)
+            return self._called_back(operation, st)
+        turns = operation.turns(st)
+        if 0 <= turns <= FEW_TURNS and self._may_call_back(operation, st):
+            return self._call_back_exactly(operation, target, st, turns)
+        found = self.found
+        self.found = found.copy()
+        outs = self._call_back_often(operation, target, st.copy())
+        if (
+            len(self.found) > len(found)
+            and 0 <= turns <= EXACT_TURNS
+            and self._may_call_back(operation, st)
+        ):
+            self.found = found
+            outs = self._call_back_exactly(operation, target, st, turns)
+        return outs
+
+    def _may_call_back(self, operation: Calling, st: State) -> bool:
+        return operation.check(st, self.env) is None
+
+    def _called_back(self, operation: Calling, st: State) -> list[State]:
+        """The effects of the call itself, its callbacks being done."""
+        after = self.perform(st, [operation], 1)
+        return [] if after is None else [after]
+
+    def _call_back_apart(self, operation: Calling, st: State, fault: Fault) -> list[State]:
+        """The call failed: make it on each side of a merge that its operands came through.
+
+        Not by ``retry``, which would only make the call, and leave out what it calls.
+        """
+        merges: list[Record] = []
+        if self.journal is not None:
+            merges = self._candidates(st, operation)
+        if len(merges) == 0:
+            self.report(operation.pc, fault, st)
+            return []
+        outs: list[State] = []
+        side: i64 = 0
+        while side < 2:
+            part = st.copy()
+            part.fuel = FUEL
+            if select(part, merges[0], side == 0):
+                if merges[0] not in part.sides:
+                    self.report(operation.pc, fault, st)
+                    return []
+                for out in self.call_back(operation, part):
+                    self.add(outs, out, ALL, ALL)
+            side = side + 1
+        return outs
+
+    def _callback_turn(self, operation: Calling, target: i64, before: State) -> State | None:
+        """One run of the callback; the state before the call that it leaves, None for none.
+
+        What it returns is left in r0.
+        """
+        entered = operation.enter_callback(before.copy(), self.env)
+        if isinstance(entered, Fault):
+            self.report(operation.pc, entered, before)
+            return None
+        assert isinstance(entered, State)
+        merged: State | None = None
+        for out in self.function(target, entered, False):
+            result = out.regs[0]
+            fault = operation.leave_callback(out, self.env)
+            if fault is not None:
+                self.report(operation.pc, fault, out)
+                return None
+            if not out.held.same(before.held):
+                self.report(
+                    operation.pc,
+                    Fault(
+                        "callback",
+                        "the callback returns with something taken or given back that its "
+                        "caller does not know of",
+                    ),
+                    out,
+                )
+                return None
+            out.regs[0] = result
+            i: i64 = 1
+            while i < 6:
+                out.regs[i] = before.regs[i]
+                i = i + 1
+            merged = out if merged is None else self.joined(merged, out, ALL, ALL, False)
+        return merged
+
+    def _call_back_often(self, operation: Calling, target: i64, before: State) -> list[State]:
+        """Seek a state that every run of the callback leads back into."""
+        entered = operation.enter_callback(before.copy(), self.env)
+        if isinstance(entered, Fault):
+            return self._call_back_apart(operation, before, entered)
         rounds: i64 = 0
         while True:
             rounds = rounds + 1
-            entered = operation.enter_callback(before.copy(), self.env)
-            if isinstance(entered, Fault):
-                other = self.retry(before, operation, entered)
-                if other is None:
-                    return []
-                return [other]
-            assert isinstance(entered, State)
-            merged: State | None = None
-            for out in self.function(target, entered, False):
-                fault = operation.leave_callback(out, self.env)
-                if fault is not None:
-                    self.report(operation.pc, fault, out)
-                    return []
-                if not out.held.same(before.held):
-                    self.report(
-                        operation.pc,
-                        Fault(
-                            "callback",
-                            "the callback returns with something taken or given back that its "
-                            "caller does not know of",
-                        ),
-                        out,
-                    )
-                    return []
-                i: i64 = 1
-                while i < 6:
-                    out.regs[i] = before.regs[i]
-                    i = i + 1
-                merged = out if merged is None else self.joined(merged, out, ALL, ALL, False)
+            found = len(self.found)
+            merged = self._callback_turn(operation, target, before)
             if merged is None:
+                if len(self.found) > found:
+                    return []
                 break
+            merged.regs[0] = before.regs[0]
             if self.covered(merged, before, ALL, ALL):
                 break
             if not operation.repeats:
@@ -250,12 +323,45 @@ class Fixpoint(Engine):
                 self.report(
                     operation.pc,
                     Fault("gave-up", "no invariant was found for the turns of this callback"),
-                    st,
+                    before,
                 )
                 return []
             before = self.joined(before, merged, ALL, ALL, rounds >= WIDEN_FROM)
-        after = self.perform(before, [operation], 1)
-        return [] if after is None else [after]
+        return self._called_back(operation, before)
+
+    def _call_back_exactly(
+        self, operation: Calling, target: i64, before: State, turns: i64
+    ) -> list[State]:
+        """Run the callback as often as the call says, or until it may have stopped."""
+        stopped: State | None = None
+        going: State | None = before
+        turn: i64 = 0
+        while turn < turns and going is not None:
+            found = len(self.found)
+            after = self._callback_turn(operation, target, going)
+            if len(self.found) > found:
+                return []
+            if after is None:
+                going = None
+                break
+            result = after.range_of(after.regs[0])
+            after.regs[0] = before.regs[0]
+            if not numbers.contains(result, 0):
+                going = None
+            else:
+                going = after
+            if result.mask != 0 or result.value != 0:
+                stopped = (
+                    after.copy()
+                    if stopped is None
+                    else self.joined(stopped, after.copy(), ALL, ALL, False)
+                )
+            turn = turn + 1
+        if going is None:
+            going = stopped
+        elif stopped is not None:
+            going = self.joined(going, stopped, ALL, ALL, False)
+        return [] if going is None else self._called_back(operation, going)
 
     # Loops.
 

@@ -148,14 +148,13 @@ class MoveExtended(Operation):
         if value.kind != NUMBER:
             if is_unset(value):
                 return unset(self.src)
-            if self.bits > 0 or not env.leaks_allowed:
+            if not env.leaks_allowed:
                 return Fault(
                     "pointer-arithmetic",
                     f"moves part of a pointer out of r{self.src}; a part of a pointer points nowhere",
                     self.src,
                 )
-            st.regs[self.dst] = scalar(self.is32)
-            return None
+            value = scalar(False)
         if self.bits > 0:
             value = sign_extended(st, value, self.bits)
         if self.is32:
@@ -498,6 +497,12 @@ class Atomic(Access):
         if pointer.kind == STACK:
             old = load_stack(st, env, pointer, self.offset, self.size, False)
             if isinstance(old, Value):
+                if old.kind != NUMBER and not env.leaks_allowed:
+                    return Fault(
+                        "pointer-leak",
+                        "an atomic operation on a pointer would make a number of it",
+                        self.base,
+                    )
                 new = loaded(self.size, False)
                 fault = store_stack(st, env, pointer, self.offset, self.size, new)
                 if fault is not None:
@@ -518,7 +523,7 @@ class Atomic(Access):
         assert isinstance(old, Value)
         self.note(st, pointer)
         if self.result >= 0:
-            if old.kind != NUMBER:
+            if old.kind != NUMBER and (old.kind == MIXED or self.size != 8):
                 old = unknown_number(width_range(self.size))
             st.regs[self.result] = old
         return None
