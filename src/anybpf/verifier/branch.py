@@ -56,6 +56,9 @@ from anybpf.verifier.values import (
     Value,
 )
 
+# Pointers whose comparison with zero decides nothing: is_branch_taken of the kernel (6.18) knows of
+# maps, their values, sockets and trusted structures only that they are not null.
+UNDECIDED: Final = frozenset((CONTEXT, STACK, PACKET, PACKET_END, PACKET_META))
 # Differences farther apart than this are not worth remembering.
 FAR_APART: Final = 1 << 40
 
@@ -287,6 +290,9 @@ def _assume_zero(st: State, value: Value, is_zero: bool) -> bool:
     if region is None:
         return True
     if not region.nullable:
+        # Linux follows both sides of a test of these, and what it refuses there is refused here.
+        if value.kind in UNDECIDED:
+            return True
         # Far from where it started, an address may be anything.
         if value.unknown is not None or (region.flags & UNTRUSTED) != 0:
             return True
