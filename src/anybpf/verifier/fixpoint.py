@@ -486,27 +486,59 @@ class Fixpoint(Engine):
         while i < len(incoming):
             invariant = self.joined(invariant, incoming[i], head.live, head.live_cells, False)
             i = i + 1
-        # So that the invariant's values are its own: a loop's turns need unknowns to count by.
+        first = invariant
+        standing = self.found
         rounds: i64 = 0
         while rounds < MAX_ROUNDS:
             rounds = rounds + 1
             self._restore(act, end, saved)
-            found = len(self.found)
+            self.found = standing.copy()
             self._turn(act, head, [invariant.copy()])
             back = self._take(act, head)
             if len(back) == 0:
                 return True
             if not self._same_held(back) or not back[0].held.same(invariant.held):
                 return False
-            if len(self.found) > found and rounds > WIDEN_FROM + 2:
-                return False
             turn = self._joined(head, [st.copy() for st in back])[0]
             if self.covered(turn, invariant, head.live, head.live_cells):
+                faulty = len(self.found) > len(standing)
+                if rounds > WIDEN_FROM and (faulty or not _has_inner_loop(act.graph, head)):
+                    found_wide = self.found
+                    self._restore(act, end, saved)
+                    self.found = standing.copy()
+                    if self._narrowed(act, head, first, turn, before):
+                        return True
+                    if faulty:
+                        return False
+                    self.found = found_wide
+                    self._restore(act, end, saved)
+                    self._turn(act, head, [invariant.copy()])
+                    back = self._take(act, head)
                 return self._ends(act, head, invariant, back, before)
             invariant = self.joined(
                 invariant, turn, head.live, head.live_cells, rounds >= WIDEN_FROM
             )
         return False
+
+    def _narrowed(
+        self, act: Activation, head: Block, first: State, turn: State, before: i64
+    ) -> bool:
+        """Take back what widening overdid.
+
+        All turns begin as the first did or as a turn of the invariant ended; if that is an
+        invariant itself, it is the better one.
+        """
+        tight = self.joined(first.copy(), turn, head.live, head.live_cells, False)
+        self._turn(act, head, [tight.copy()])
+        back = self._take(act, head)
+        if len(back) == 0:
+            return True
+        if not self._same_held(back) or not back[0].held.same(tight.held):
+            return False
+        again = self._joined(head, [st.copy() for st in back])[0]
+        if not self.covered(again, tight, head.live, head.live_cells):
+            return False
+        return self._ends(act, head, tight, back, before)
 
     def _ends(
         self, act: Activation, head: Block, invariant: State, back: list[State], before: i64
@@ -529,6 +561,15 @@ class Fixpoint(Engine):
         # The turns that lead back, the last one, and those that were run before.
         self._bound(act, head, best + 1 + before)
         return True
+
+
+def _has_inner_loop(graph: Graph, head: Block) -> bool:
+    i = head.index + 1
+    while i <= head.end:
+        if graph.blocks[i].is_head:
+            return True
+        i = i + 1
+    return False
 
 
 def _all_iterate(invariant: State, back: list[State]) -> bool:
