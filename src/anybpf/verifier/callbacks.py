@@ -14,6 +14,7 @@ from anybpf.platforms.model import Arg, Callback
 from anybpf.verifier import faults, numbers
 from anybpf.verifier.calls import Calling, HelperCall
 from anybpf.verifier.contexts import STRUCT
+from anybpf.verifier.deduction import invalidate
 from anybpf.verifier.effects import MAY_SLEEP, NEVER_SLEEPS, program_sleeps
 from anybpf.verifier.entry import blank_state
 from anybpf.verifier.environment import MAX_DEPTH, Environment, Fault
@@ -39,7 +40,6 @@ from anybpf.verifier.values import (
     Value,
     unknown_number,
 )
-
 
 # The name of the argument that says how often a callback runs.
 TURNS: Final = "nr_loops"
@@ -119,6 +119,7 @@ class CallbackCall(Calling):
         while i < 6:
             regs[i] = NOTHING
             i = i + 1
+        invalidate(st, env.stack_regions[st.depth])
         st.pop_frame()
         regs[10] = Value(STACK, 0, None, env.stack_regions[st.depth])
         return None

@@ -22,6 +22,7 @@ from anybpf.verifier.compute import (
     pointer_difference,
     sign_extended,
 )
+from anybpf.verifier.deduction import invalidate
 from anybpf.verifier.environment import MAX_DEPTH, Environment, Fault
 from anybpf.verifier.liveness import CallUse
 from anybpf.verifier.memory import load_stack, loaded, store_stack, width_range
@@ -684,6 +685,8 @@ class CallFunction(Operation):
         while i < 6:
             regs[i] = NOTHING
             i = i + 1
+        # Nothing that points into the frame outlives it, however it is held.
+        invalidate(st, env.stack_regions[st.depth])
         st.pop_frame()
         regs[10] = Value(STACK, 0, None, env.stack_regions[st.depth])
         return None
