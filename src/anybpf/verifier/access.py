@@ -20,16 +20,18 @@ from anybpf.verifier.contexts import (
     PLAIN_NUMBER,
     REFUSED,
     STRUCT,
+    Layout,
     pointer_from,
 )
 from anybpf.verifier.deduction import settle_value
 from anybpf.verifier.environment import Environment, Fault, MapInfo
-from anybpf.verifier.fields import NAMES, NO_FIELDS, SPECIAL_VALUE
+from anybpf.verifier.fields import NAMES, NO_FIELDS, SPECIAL_VALUE, WRITE_ONLY
 from anybpf.verifier.memory import is_aligned, loaded
 from anybpf.verifier.rulebook import (
     Rulebook,
     map_fields,
     map_is_read_only,
+    map_is_write_only,
     rulebook,
 )
 from anybpf.verifier.state import PACKET_MAX, State
@@ -280,8 +282,14 @@ def check_map_value(
         high = high + known.high
     if low < region.low or high > region.size:
         return _outside(env, pointer, low, high, size, write)
-    if region.flags & READ_ONLY and write:
-        return _value_is_read_only(env, pointer)
+    if region.flags & (READ_ONLY | WRITE_ONLY):
+        if write and region.flags & READ_ONLY:
+            return _value_is_read_only(env, pointer)
+        if not write and region.flags & WRITE_ONLY:
+            return Fault(
+                faults.WRITE_ONLY,
+                f"reads through {faults.describe(env, pointer)}, which programs may only write",
+            )
     if region.index >= 0 and region.shift == 0:
         info = env.maps[region.index]
         fields = info.fields
@@ -289,6 +297,8 @@ def check_map_value(
             fields = map_fields(env, info)
         if write and map_is_read_only(info):
             return _value_is_read_only(env, pointer)
+        if not write and map_is_write_only(info):
+            return _map_is_write_only(info)
         if fields is NO_FIELDS:
             return None
         if region.size == info.value_size and region.low == 0:
@@ -462,9 +472,9 @@ def _store_special(
 def _load_context(
     st: State, env: Environment, pointer: Value, offset: i64, size: i64, signed: bool
 ) -> Loaded:
-    if pointer.unknown is not None:
-        return _variable_context(env)
     rules = rulebook(env)
+    if pointer.unknown is not None or (pointer.offset != 0 and not rules.context_arithmetic):
+        return _moved_context(pointer)
     slot = rules.context.read(pointer.offset + offset, size)
     what = slot.what
     if what == PLAIN_NUMBER:
@@ -485,9 +495,9 @@ def _load_context(
 def _store_context(
     st: State, env: Environment, pointer: Value, offset: i64, size: i64, value: Value
 ) -> Fault | None:
-    if pointer.unknown is not None:
-        return _variable_context(env)
     rules = rulebook(env)
+    if pointer.unknown is not None or (pointer.offset != 0 and not rules.context_arithmetic):
+        return _moved_context(pointer)
     slot = rules.context.write(pointer.offset + offset, size)
     if slot.what == REFUSED:
         return _refused(rules, pointer.offset + offset, size, True)
@@ -498,7 +508,15 @@ def _store_context(
     return None
 
 
-def _variable_context(env: Environment) -> Fault:
+def _moved_context(pointer: Value) -> Fault:
+    if pointer.unknown is None:
+        return Fault(
+            faults.CONTEXT_ACCESS,
+            f"access through a context pointer that was moved by {pointer.offset}; the offset "
+            "must stand in the load or store itself",
+            -1,
+            "the context pointer as it was given",
+        )
     return Fault(
         faults.CONTEXT_ACCESS,
         "the context is accessed at an offset that is not constant",
@@ -526,7 +544,7 @@ def _load_object(
         return typed.load_member(st, env, pointer, offset, size, signed)
     if region.nullable and not st.is_nonnull(region):
         return faults.may_be_null(env, pointer)
-    if pointer.unknown is not None or faults.displaced(region, 0):
+    if is_moved(layout, pointer, region):
         return _variable_object(region)
     slot = layout.read(pointer.offset + offset, size)
     if slot.what != PLAIN_NUMBER:
@@ -549,7 +567,7 @@ def _store_object(
         return typed.store_member(st, env, pointer, offset, size, value)
     if region.nullable and not st.is_nonnull(region):
         return faults.may_be_null(env, pointer)
-    if pointer.unknown is not None or faults.displaced(region, 0):
+    if is_moved(layout, pointer, region):
         return _variable_object(region)
     slot = layout.write(pointer.offset + offset, size)
     if slot.what != PLAIN_NUMBER:
@@ -562,12 +580,19 @@ def _store_object(
     return None
 
 
+def is_moved(layout: Layout, pointer: Value, region: Region) -> bool:
+    """Whether the pointer was moved; only to structures that are open it may be, by a constant."""
+    if pointer.unknown is not None or faults.displaced(region, 0):
+        return True
+    return pointer.offset != 0 and not layout.open
+
+
 def _variable_object(region: Region) -> Fault:
     return Fault(
         faults.OUT_OF_BOUNDS,
-        f"a {region.type} is accessed at an offset that is not constant",
+        f"a {region.type} is accessed through a pointer that was moved",
         -1,
-        "a constant offset",
+        "the pointer as it was given",
     )
 
 
