@@ -54,12 +54,13 @@ class Slot:
 class Layout:
     """One structure as one program may use it."""
 
-    __slots__ = ("attach_type", "context", "reads", "typed", "writes")
+    __slots__ = ("attach_type", "context", "open", "reads", "typed", "writes")
 
     def __init__(self, context: Context | None, attach_type: str) -> None:
         self.context: Context | None = context
         self.attach_type: str = attach_type
         self.typed: bool = context is not None and context.layout == "typed"
+        self.open: bool = context is not None and context.layout == "open"
         self.reads: dict[i64, Slot] = {}
         self.writes: dict[i64, Slot] = {}
 

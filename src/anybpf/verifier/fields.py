@@ -31,8 +31,10 @@ RB_ROOT: Final = 12
 RB_NODE: Final = 13
 REFCOUNT: Final = 14
 
-# A flag of regions, beside those of ``values``: a map value that has special fields.
+# Flags of regions, beside those of ``values``: a map value that has special fields, and one that
+# programs may only write.
 SPECIAL_VALUE: Final = 1 << 20
+WRITE_ONLY: Final = 1 << 21
 
 # Structures by name: Linux UAPI header linux/bpf.h (6.18).
 STRUCTURES: Final[dict[str, int]] = {

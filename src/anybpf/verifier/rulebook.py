@@ -17,6 +17,7 @@ from anybpf.verifier.environment import Environment, Fault, MapInfo
 from anybpf.verifier.fields import (
     NO_FIELDS,
     SPECIAL_VALUE,
+    WRITE_ONLY,
     FieldMap,
     fields_of,
     fields_of_variables,
@@ -43,6 +44,7 @@ class Rulebook:
 
     __slots__ = (
         "context",
+        "context_arithmetic",
         "gpl",
         "helpers",
         "packet_arguments",
@@ -56,7 +58,12 @@ class Rulebook:
     def __init__(self, env: Environment) -> None:
         kind = env.program_type
         flags = kind.flags
-        self.context: Layout = Layout(kind.context, env.attach_type)
+        # A type that names one of its attach types after itself is attached there by default.
+        attach_type = env.attach_type
+        if not attach_type and kind.name in kind.attach_types:
+            attach_type = kind.name
+        self.context: Layout = Layout(kind.context, attach_type)
+        self.context_arithmetic: bool = env.platform.allows("context_arithmetic")
         self.pointees: dict[str, Layout | None] = {}
         # What may be returned, by what the program attaches to.
         self.returns: dict[str, ReturnRange | None] = {}
@@ -173,6 +180,8 @@ def value_flags(env: Environment, info: MapInfo) -> i64:
         flags = READ_ONLY
     if map_fields(env, info) is not NO_FIELDS:
         flags = flags | SPECIAL_VALUE
+    if int(info.spec.flags) & WRONLY_PROG:
+        flags = flags | WRITE_ONLY
     return flags
 
 
