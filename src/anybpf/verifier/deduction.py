@@ -21,13 +21,14 @@ from anybpf.verifier.values import (
     MASKED,
     MERGED,
     MIXED,
+    NO_PARTS,
+    NOTHING,
     NUMBER,
     NUMBER_ZERO,
     PLAIN,
     REMAINING,
     SHIFTED,
     SIGNED_HALF,
-    WRITTEN,
     Bytes,
     Cell,
     CellChoice,
@@ -37,6 +38,7 @@ from anybpf.verifier.values import (
     Region,
     Unknown,
     Value,
+    is_unset,
     unknown_number,
 )
 
@@ -449,7 +451,7 @@ def _without(value: Value, target: Region) -> Value:
         left = _without(value.left, target)
         right = _without(value.right, target)
         if left is not value.left or right is not value.right:
-            return CONFLICT
+            return NOTHING if is_unset(value) else CONFLICT
     return value
 
 
@@ -461,7 +463,7 @@ def _cell_without(cell: Cell, target: Region) -> Cell:
             _cell_without(cell.left, target) is not cell.left
             or _cell_without(cell.right, target) is not cell.right
         ):
-            return WRITTEN
+            return Bytes(cell.written, NO_PARTS)
         return cell
     if isinstance(cell, Bytes):
         for part in cell.parts:

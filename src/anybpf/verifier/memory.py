@@ -28,6 +28,7 @@ from anybpf.verifier.values import (
     ObjectCell,
     Part,
     Value,
+    is_in_frame,
     number,
     unknown_number,
 )
@@ -268,14 +269,14 @@ def store_stack(
     region = pointer.region
     assert region is not None
     frame = region.index
-    if value.kind == STACK:
-        target = value.region
-        if env.strict_pointers and frame != st.depth:
+    if value.kind == STACK or value.kind == MIXED:
+        # A pointer on one way only counts as well: another function's frame may take its place.
+        if env.strict_pointers and frame != st.depth and is_in_frame(value, 0):
             return Fault(
                 "pointer-leak",
                 "stores a pointer to the stack in a caller's frame, where it may outlive its own",
             )
-        if target is not None and target.index > frame:
+        if is_in_frame(value, frame + 1):
             return Fault(
                 "pointer-leak",
                 "stores a pointer into its own frame in a caller's frame, where it would outlive it",

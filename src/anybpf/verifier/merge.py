@@ -47,6 +47,7 @@ from anybpf.verifier.values import (
     Unknown,
     Value,
     choices,
+    is_unset,
     owes,
 )
 
@@ -317,7 +318,7 @@ class Merger:
 
     def _different(self, x: Value, y: Value) -> Value:
         if self.merge is None:
-            return CONFLICT
+            return NOTHING if is_unset(x) or is_unset(y) else CONFLICT
         return Choice(self.merge, x, y)
 
     # Cells.

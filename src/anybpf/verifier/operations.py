@@ -22,7 +22,7 @@ from anybpf.verifier.compute import (
     pointer_difference,
     sign_extended,
 )
-from anybpf.verifier.deduction import invalidate
+from anybpf.verifier.deduction import invalidate, settle_value
 from anybpf.verifier.environment import MAX_DEPTH, Environment, Fault
 from anybpf.verifier.liveness import CallUse
 from anybpf.verifier.memory import load_stack, loaded, store_stack, width_range
@@ -38,9 +38,10 @@ from anybpf.verifier.values import (
     NUMBER_ZERO,
     STACK,
     UNINIT,
-    Choice,
     Region,
     Value,
+    is_in_frame,
+    is_unset,
     unknown_number,
 )
 
@@ -72,15 +73,6 @@ class Operation:
     def operands(self) -> list[i64]:
         """The registers whose merges are worth deciding if the operation fails."""
         return []
-
-
-def is_unset(value: Value) -> bool:
-    """Whether nothing was written on some way here."""
-    if value.kind == UNINIT:
-        return True
-    if isinstance(value, Choice):
-        return value.merge is not None and (is_unset(value.left) or is_unset(value.right))
-    return False
 
 
 def unset(register: i64) -> Fault:
@@ -670,12 +662,11 @@ class CallFunction(Operation):
         """Close the frame: the result stays, r6 to r9 come back."""
         regs = st.regs
         result = regs[0]
-        if result.kind == STACK:
-            region = result.region
-            assert region is not None
-            if region.index >= st.depth:
+        if result.kind == STACK or result.kind == MIXED:
+            result = settle_value(st, result)
+            if is_in_frame(result, st.depth):
                 return Fault("pointer-leak", "returns a pointer into the frame that ends here", 0)
-            if env.strict_pointers:
+            if env.strict_pointers and is_in_frame(result, 0):
                 return Fault("pointer-leak", "returns a pointer to the stack", 0)
         i: i64 = 9
         while i > 5:

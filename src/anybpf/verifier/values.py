@@ -274,6 +274,24 @@ class CellChoice(Cell):
         self.depth: i64 = 1 + max(choices(left), choices(right))
 
 
+def is_unset(value: Value) -> bool:
+    """Whether nothing was written on some way here; of too many choices that is not known."""
+    if value.kind == UNINIT:
+        return True
+    if isinstance(value, Choice):
+        return value.merge is None or is_unset(value.left) or is_unset(value.right)
+    return False
+
+
+def is_in_frame(value: Value, lowest: i64) -> bool:
+    """Whether the value may be a pointer into the frame with that number, or one further in."""
+    if value.kind == STACK:
+        return value.region is not None and value.region.index >= lowest
+    if isinstance(value, Choice):
+        return is_in_frame(value.left, lowest) or is_in_frame(value.right, lowest)
+    return False
+
+
 def owes(cell: Cell) -> bool:
     """Whether the cell may hold part of an object that must be given back."""
     if isinstance(cell, CellChoice):
