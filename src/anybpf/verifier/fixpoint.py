@@ -1,4 +1,4 @@
-"""The first strategy: blocks in order, states merged where ways meet, loops brought to an invariant.
+"""The first strategy: blocks in order, states merged where ways meet, loops made to settle.
 
 A loop is first simply run while it is decided whether it goes on. Otherwise an invariant is sought
 by widening; if that proves too little, or not that the loop ends, its turns are run one by one. In
@@ -40,8 +40,8 @@ FEW_TURNS: Final = 4
 class Activation:
     """A function being run: its graph, and the states at its exits.
 
-    ``waiting`` are the blocks that have states pending. Within loops, ``trail`` has the blocks that
-    states were pushed to.
+    In graphs with loops, ``waiting`` are the blocks that have states pending; within loops,
+    ``trail`` has the blocks that states were pushed to.
     """
 
     __slots__ = ("code", "exits", "graph", "is_entry", "loops", "trail", "waiting")
@@ -82,14 +82,18 @@ class Fixpoint(Engine):
             )
             return []
         self.active[index] = True
+        finished = False
         try:
             blocks[0].pending.append(st)
-            act.waiting[0] = True
+            if act.graph.has_loops:
+                act.waiting[0] = True
             self._range(act, 0, len(blocks))
+            finished = True
         finally:
             self.active[index] = False
-            for at in act.waiting:
-                blocks[at].pending = []
+            if not finished:
+                for block in blocks:
+                    block.pending = []
         return act.exits
 
     def _range(self, act: Activation, first: i64, end: i64) -> None:
@@ -104,7 +108,7 @@ class Fixpoint(Engine):
                     i = block.end + 1
                     continue
                 block.pending = []
-                if i in act.waiting:
+                if act.graph.has_loops and i in act.waiting:
                     del act.waiting[i]
                 if len(pending) > self.work.max_states:
                     self.work.max_states = len(pending)
@@ -117,7 +121,7 @@ class Fixpoint(Engine):
         if act.loops > 0:
             act.trail.append(index)
         pending = block.pending
-        if len(pending) == 0:
+        if act.graph.has_loops and len(pending) == 0:
             act.waiting[index] = True
         if len(pending) == 0 or block.predecessors == 1 or block.is_head:
             pending.append(st)

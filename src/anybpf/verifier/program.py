@@ -44,6 +44,13 @@ U32: Final = 0xFFFFFFFF
 SIZES: Final[list[i64]] = [4, 2, 1, 8]
 END: Final = 13
 MAY_GOTO: Final = 0xE5
+# Classes of instructions whose constants loops may stop at (RFC 9669, section 3.1).
+MOVES: Final = 4
+WIDE_MOVES: Final = 7
+JUMPS: Final = 5
+SHORT_JUMPS: Final = 6
+LOAD_WIDE: Final = 0x18
+FARTHEST: Final = 1 << 61
 
 
 class FunctionCode:
@@ -64,17 +71,18 @@ class FunctionCode:
 class Code:
     """All functions of a program, the entry first."""
 
-    __slots__ = ("by_name", "constants", "env", "functions", "maps")
+    __slots__ = ("by_name", "env", "functions", "maps")
 
     def __init__(self, env: Environment, program: ProgramSpec, maps: dict[str, i64]) -> None:
         self.env: Environment = env
         self.maps: dict[str, i64] = maps
         self.functions: list[FunctionCode] = []
         self.by_name: dict[str, i64] = {}
-        # Constants of the program, which loops may stop at.
-        self.constants: dict[i64, bool] = {}
         base: i64 = 0
-        for function in program.functions:
+        # Without calls, and tags that name further functions, there is only the entry.
+        entry = program.function
+        functions = program.functions if entry.calls or entry.tags else [entry]
+        for function in functions:
             code = FunctionCode(len(self.functions), base, function)
             self.by_name[function.name] = code.index
             self.functions.append(code)
@@ -104,7 +112,8 @@ class Code:
             operations.append(made)
             at = at + 1
         graph = flow.build(instructions, breaks)
-        liveness.compute(graph, instructions, uses)
+        if _is_needed(graph):
+            liveness.compute(graph, instructions, uses)
         for block in graph.blocks:
             last = block.last + 1
             # Jumps and exits do nothing themselves; a branch or a call ends the block's work.
@@ -116,10 +125,17 @@ class Code:
     def thresholds(self) -> list[i64]:
         """Where widening stops: the program's own constants and their neighbours."""
         found: set[i64] = {-(1 << 31), -1, 0, 1, 64, 256, 4096, 65535, 1 << 31, U32, 1 << 32}
-        for constant in self.constants:
-            found.add(constant)
-            found.add(constant + 1)
-            found.add(constant - 1)
+        for code in self.functions:
+            for insn in code.instructions:
+                kind = insn.opcode & 7
+                if kind in (MOVES, WIDE_MOVES) and insn.opcode >> 4 != MOV:
+                    continue
+                if kind in (MOVES, WIDE_MOVES, JUMPS, SHORT_JUMPS) or insn.opcode == LOAD_WIDE:
+                    constant = insn.imm
+                    if -FARTHEST < constant < FARTHEST:
+                        found.add(constant)
+                        found.add(constant + 1)
+                        found.add(constant - 1)
         return sorted(found)
 
     # Single instructions.
@@ -167,7 +183,6 @@ class Code:
         if operation == MOV:
             if not from_register:
                 value = imm & U32 if is32 else imm
-                self.constants[value] = True
                 return Constant(pc, dst, number(value))
             if offset == 0 and not is32:
                 return Move(pc, dst, src)
@@ -263,7 +278,6 @@ class Code:
                 )
             return Constant(pc, dst, Value(FUNCTION, function, None, self.env.function_region))
         if insn.src == 0:
-            self.constants[insn.imm] = True
             return Constant(pc, dst, number(insn.imm))
         return kfuncs.symbol_address(self.env, pc, insn)
 
@@ -279,7 +293,6 @@ class Code:
         if (opcode & 8) != 0:
             return Branch(pc, operation, i64(insn.dst), i64(insn.src), None, is32)
         imm: i64 = insn.imm
-        self.constants[imm] = True
         return Branch(pc, operation, i64(insn.dst), -1, number(imm), is32)
 
     def _call(self, code: FunctionCode, pc: i64, insn: Instruction) -> Operation:
@@ -301,6 +314,14 @@ class Code:
         else:
             return _refused(pc, "unsupported", "calls through a register are not possible here")
         return made if isinstance(made, Operation) else Refused(pc, made)
+
+
+def _is_needed(graph: Graph) -> bool:
+    """Whether anything asks what is live: only merges, loops and calls do."""
+    for block in graph.blocks:
+        if block.predecessors > 1 or block.is_head or block.ending == flow.CALLS:
+            return True
+    return False
 
 
 def _refused(pc: i64, kind: str, message: str) -> Operation:

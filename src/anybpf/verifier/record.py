@@ -46,12 +46,12 @@ class Journal:
         self.capacity: i64 = capacity
         self.merges: list[Merge] = []
         self.first: i64 = 0
-        self.nothing: State = empty_state()
+        self.nothing: State | None = None
 
     def add(self, merge: Merge) -> None:
         self.merges.append(merge)
         if len(self.merges) - self.first > self.capacity:
-            self.merges[self.first].forget(self.nothing)
+            self.merges[self.first].forget(self._nothing())
             self.first = self.first + 1
             if self.first > 2 * self.capacity:
                 self.merges = self.merges[self.first :]
@@ -60,7 +60,14 @@ class Journal:
     def close(self) -> None:
         """Take everything apart, newest first, so that nothing is freed recursively."""
         while len(self.merges) > 0:
-            self.merges.pop().forget(self.nothing)
+            self.merges.pop().forget(self._nothing())
+
+    def _nothing(self) -> State:
+        nothing = self.nothing
+        if nothing is None:
+            nothing = empty_state()
+            self.nothing = nothing
+        return nothing
 
 
 def empty_state() -> State:
