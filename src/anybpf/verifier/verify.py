@@ -12,7 +12,7 @@ from anybpf.isa.instruction import Instruction
 from anybpf.objects.specs import CollectionSpec, Function, MapSpec, ProgramSpec
 from anybpf.platforms import Platform
 from anybpf.platforms.model import ProgramType
-from anybpf.verifier import bases, entry, globals, notation, outcome, stackdepth
+from anybpf.verifier import bases, entry, exceptions, globals, notation, outcome, stackdepth
 from anybpf.verifier.engine import ALL, MERGES_REMEMBERED, Engine, Found, GaveUp, Work
 from anybpf.verifier.environment import Budget, Environment, Fault, MapInfo
 from anybpf.verifier.fixpoint import Fixpoint
@@ -230,8 +230,11 @@ class _Run:
                 for index in function.graph.unreachable:
                     fault = Fault("unreachable", "no way through the program leads here")
                     found.append(Found(function.base + index, fault, None, []))
-        deep = None if found else stackdepth.problem(self.env, code)
-        return found if deep is None else [deep]
+        for look in (stackdepth.problem, exceptions.problem):
+            other = None if found else look(self.env, code)
+            if other is not None:
+                found.append(other)
+        return found
 
     def _analyse(self, code: Code) -> list[Found]:
         deadline = 0.0
