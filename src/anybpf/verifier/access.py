@@ -286,10 +286,7 @@ def check_map_value(
         if write and region.flags & READ_ONLY:
             return _value_is_read_only(env, pointer)
         if not write and region.flags & WRITE_ONLY:
-            return Fault(
-                faults.WRITE_ONLY,
-                f"reads through {faults.describe(env, pointer)}, which programs may only write",
-            )
+            return _value_is_write_only(env, pointer)
     if region.index >= 0 and region.shift == 0:
         info = env.maps[region.index]
         fields = info.fields
@@ -298,7 +295,7 @@ def check_map_value(
         if write and map_is_read_only(info):
             return _value_is_read_only(env, pointer)
         if not write and map_is_write_only(info):
-            return _map_is_write_only(info)
+            return _value_is_write_only(env, pointer)
         if fields is NO_FIELDS:
             return None
         if region.size == info.value_size and region.low == 0:
@@ -399,9 +396,10 @@ def _value_is_read_only(env: Environment, pointer: Value) -> Fault:
     )
 
 
-def _map_is_write_only(info: MapInfo) -> Fault:
+def _value_is_write_only(env: Environment, pointer: Value) -> Fault:
     return Fault(
-        faults.WRITE_ONLY, f"reads a value of map {info.name}, which programs may only write"
+        faults.WRITE_ONLY,
+        f"reads through {faults.describe(env, pointer)}, which programs may only write",
     )
 
 
