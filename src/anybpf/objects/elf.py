@@ -10,7 +10,6 @@ from __future__ import annotations
 from struct import Struct
 from typing import Final
 
-
 from anybpf.errors import ObjectError
 
 # Numbers of the System V ABI, chapters 4 and 5; the machine number from its registry.
