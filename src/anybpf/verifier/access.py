@@ -189,6 +189,11 @@ def check_packet(st: State, pointer: Value, offset: i64, size: i64, verb: str) -
         return _packet_offset(True, verb)
     reach = st.reach.get(unknown)
     if reach is None or low + size > reach:
+        if unknown is not None:
+            # Wherever it is, it may lie within what was checked from the packet's start.
+            start = st.reach.get(None)
+            if start is not None and known.high + low + size <= start:
+                return None
         return _beyond(verb, low, size, reach, unknown is not None, "packet")
     return None
 

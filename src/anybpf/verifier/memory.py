@@ -149,6 +149,8 @@ def load_stack(
             return _unwritten(st, frame, low, high)
     elif not is_written(st, frame, low, high):
         return _unwritten(st, frame, low, high)
+    if _all_zero(st, frame, low, high):
+        return number(0)
     return loaded(size, signed)
 
 
@@ -323,8 +325,23 @@ def store_stack(
         return fault
     if value.kind != NUMBER and not env.leaks_allowed:
         return Fault("pointer-leak", "writes a pointer to the stack at an offset that is not known")
+    if value.kind == NUMBER and value.unknown is None and value.offset == 0:
+        if _all_zero(st, frame, low, high):
+            return None
     overwrite(st, frame, low, high, False)
     return None
+
+
+def _all_zero(st: State, frame: i64, low: i64, high: i64) -> bool:
+    """Whether the bytes [low, high) are zero already, so that zero among them changes nothing."""
+    at = low
+    while at < high:
+        cell = st.stack[frame * FRAME_CELLS + (at >> 3)]
+        byte = None if isinstance(cell, ObjectCell) else load_cell(st, cell, at & 7, 1)
+        if byte is None or byte.kind != NUMBER or byte.unknown is not None or byte.offset != 0:
+            return False
+        at = at + 1
+    return True
 
 
 def _cut(st: State, value: Value, size: i64) -> Value:

@@ -31,11 +31,16 @@ from anybpf.verifier.values import (
     ARENA,
     CONTEXT,
     FAULT_SAFE,
+    KIND_NAMES,
     MEMORY,
     MIXED,
     NOTHING,
     NUMBER,
     NUMBER_ZERO,
+    OBJECT,
+    OWNED,
+    PACKET,
+    PACKET_META,
     STACK,
     UNINIT,
     Region,
@@ -421,6 +426,16 @@ class Load(Access):
         return [self.base]
 
 
+class LoadAcquire(Load):
+    """A load that later ones may not overtake: of memory that atomic operations work on only."""
+
+    __slots__ = ()
+
+    def run(self, st: State, env: Environment) -> Fault | None:
+        fault = _unordered(st, self.base)
+        return super().run(st, env) if fault is None else fault
+
+
 class Store(Access):
     """``value`` is what is stored, None for the register ``src``."""
 
@@ -456,6 +471,33 @@ class Store(Access):
 
     def operands(self) -> list[i64]:
         return [self.base] if self.value is not None else [self.base, self.src]
+
+
+class StoreRelease(Store):
+    """A store that may not overtake earlier ones: to memory that atomic operations work on only."""
+
+    __slots__ = ()
+
+    def run(self, st: State, env: Environment) -> Fault | None:
+        fault = _unordered(st, self.base)
+        return super().run(st, env) if fault is None else fault
+
+
+def _unordered(st: State, register: i64) -> Fault | None:
+    """Why the place is none for accesses in order: the context and the packet, kernel objects."""
+    pointer = settle_value(st, st.regs[register])
+    kind = pointer.kind
+    if kind == OBJECT and pointer.region is not None:
+        if (pointer.region.flags & (ARENA | OWNED)) != 0:
+            return None
+    elif kind != CONTEXT and kind != PACKET and kind != PACKET_META:
+        return None
+    return Fault(
+        "not-a-pointer",
+        f"a load or store in order, through a pointer of kind {KIND_NAMES[kind]}; they work on the "
+        "stack, map values and allocated memory",
+        register,
+    )
 
 
 class Atomic(Access):

@@ -27,6 +27,7 @@ from anybpf.verifier.operations import (
     CastAddress,
     Constant,
     Load,
+    LoadAcquire,
     LoadPacket,
     Move,
     MoveExtended,
@@ -34,6 +35,7 @@ from anybpf.verifier.operations import (
     Operation,
     Refused,
     Store,
+    StoreRelease,
     SwapBytes,
     scalar,
 )
@@ -226,9 +228,9 @@ class Code:
         if imm == 0x100:  # load-acquire
             if dst == 10:
                 return _frame_pointer(pc)
-            return Load(pc, dst, src, offset, size, False)
+            return LoadAcquire(pc, dst, src, offset, size, False)
         if imm == 0x110:  # store-release
-            return Store(pc, dst, offset, size, src, None)
+            return StoreRelease(pc, dst, offset, size, src, None)
         result: i64 = -1
         if imm == 0xF1:
             result = 0
