@@ -1,6 +1,6 @@
 """Arithmetic on values: numbers keep what ties them to what they were made of, pointers move.
 
-Ranges of numbers are computed in ``numbers``. Here is what goes beyond ranges: constants added to an
+Ranges are computed in ``arithmetic``. Here is what goes beyond ranges: constants added to an
 unknown, a number that a merge made one of two, pairs of shifts that cut a number to size, and the
 arithmetic of pointers.
 """
@@ -161,7 +161,7 @@ def sign_extended(st: State, value: Value, bits: i64) -> Value:
 
 
 def arithmetic(st: State, operation: i64, a: Value, b: Value, is32: bool, nesting: i64) -> Value:
-    """A number made of two; one that a merge made one of two stays so where that tells something."""
+    """A number made of two; what a merge made one of two stays so where that helps."""
     if operation != ADD and operation != SUB and nesting < NESTING:
         phi: Phi | None = None
         left = a

@@ -289,11 +289,20 @@ class _Run:
             done: list[tuple[int, State]] = []
             while self.env.later:
                 index, state = self.env.later.pop()
-                if not any([index == i and engine.covered(state, s, ALL, ALL) for i, s in done]):
+                if not self._is_done(engine, done, index, state):
                     done.append((index, state.copy()))
                     self._one(engine, index, state, explores)
         except GaveUp:
             return True
+        return False
+
+    def _is_done(
+        self, engine: Engine, done: list[tuple[int, State]], index: int, state: State
+    ) -> bool:
+        """Whether the function was verified from a state that covers this one."""
+        for other, start in done:
+            if other == index and engine.covered(state, start, ALL, ALL):
+                return True
         return False
 
     def _untie(self) -> None:
