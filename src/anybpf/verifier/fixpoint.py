@@ -500,6 +500,7 @@ class Fixpoint(Engine):
             self._turn(act, head, [invariant.copy()])
             back = self._take(act, head)
             if len(back) == 0:
+                self._bound(act, head, before + rounds)
                 return True
             if not self._same_held(back) or not back[0].held.same(invariant.held):
                 return False
@@ -536,6 +537,7 @@ class Fixpoint(Engine):
         self._turn(act, head, [tight.copy()])
         back = self._take(act, head)
         if len(back) == 0:
+            self._bound(act, head, before + 1)
             return True
         if not self._same_held(back) or not back[0].held.same(tight.held):
             return False

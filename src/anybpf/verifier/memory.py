@@ -325,10 +325,14 @@ def store_stack(
         return fault
     if value.kind != NUMBER and not env.leaks_allowed:
         return Fault("pointer-leak", "writes a pointer to the stack at an offset that is not known")
-    if value.kind == NUMBER and value.unknown is None and value.offset == 0:
-        if _all_zero(st, frame, low, high):
-            return None
-    overwrite(st, frame, low, high, False)
+    zero = value.kind == NUMBER and value.unknown is None and value.offset == 0
+    while low < high:
+        end = (low | 7) + 1
+        if end > high:
+            end = high
+        if not zero or not _all_zero(st, frame, low, end):
+            overwrite(st, frame, low, end, False)
+        low = end
     return None
 
 

@@ -253,7 +253,6 @@ class _Run:
             return []
         bases.forget(code)
         work = Work(self.budget.steps, self.budget.states, deadline)
-        work.loop_bounds = merged.work.loop_bounds
         journal = Journal(MERGES_REMEMBERED)
         paths = Paths(code, work, journal, self.record)
         gave_up = self._run(paths, code, True)
