@@ -97,6 +97,18 @@ def is_global(env: Environment, function: Function) -> bool:
     return isinstance(found, t.Function) and found.linkage == t.LINKAGE_GLOBAL
 
 
+def returns_number(env: Environment, function: Function) -> bool:
+    """Whether the function's type says that it returns a number; also if it has no type."""
+    btf = env.btf
+    if btf is None or function.type_id == 0:
+        return True
+    declared = btf.type(function.type_id)
+    proto = layout.resolve(btf, declared.type_id) if isinstance(declared, t.Function) else None
+    if not isinstance(proto, t.FunctionProto) or proto.return_id == 0:
+        return False
+    return isinstance(layout.resolve(btf, proto.return_id), (t.Int, t.Enum))
+
+
 def prototype(env: Environment, function: Function) -> Prototype | Fault:
     """What the function's BTF says of its parameters."""
     btf = env.btf
@@ -347,6 +359,8 @@ class GlobalCall(Operation):
     ) -> Fault | None:
         region = value.region
         if region is not None and value.kind == OBJECT and region.type == "dynptr":
+            if value.offset != 0 or value.unknown is not None:
+                return self._wrong(env, arg, value, "the dynptr itself, not a place beside it")
             return None
         from anybpf.verifier.special import DYNPTR_CELLS, object_here, stack_place
 

@@ -249,6 +249,13 @@ class Code:
                 problem = calls.packet_loads_problem(self.env)
                 if problem is not None:
                     return Refused(pc, problem)
+                if code.index > 0 and not globals.returns_number(self.env, code.function):
+                    return _refused(
+                        pc,
+                        "return-value",
+                        "a load of packet data returns 0 from the function where the packet is "
+                        f"short, but {code.function.name} returns no number",
+                    )
                 index = i64(insn.src)
                 if mode == 1:
                     index = -1

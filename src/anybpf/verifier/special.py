@@ -354,6 +354,8 @@ class DynptrArgument(StackObject):
         if value.kind == OBJECT and region is not None and region.type == "dynptr":
             if self.new or self.releases:
                 return wrong(env, rule, self, value, "a dynptr on the stack")
+            if value.offset != 0 or value.unknown is not None:
+                return wrong(env, rule, self, value, "the dynptr itself, not a place beside it")
             if call.dynptr is None:
                 call.dynptr = ObjectCell("dynptr", 0, region, "local", False, False)
             return None
