@@ -126,7 +126,7 @@ def against_kernel(items: list[Item]) -> None:
     theirs = sum(other for _, other in pairs.values())
     print(f"analysis beside the kernel's own verification time (Linux {os.uname().release})")
     print(
-        f"    {len(pairs)} programs of {len(items)} that it accepts; medians of {KERNEL_TURNS} turns"
+        f"    {len(pairs)} programs of {len(items)} it accepts; medians of {KERNEL_TURNS} turns"
         f" of {KERNEL_RUNS} runs each, of long ones one each"
     )
     print(
