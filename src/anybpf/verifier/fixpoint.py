@@ -35,6 +35,8 @@ MAX_TURNS: Final = 10000
 EXACT_TURNS: Final = 32
 # So few are followed one by one at once.
 FEW_TURNS: Final = 4
+# Merges that are taken apart for one call of a callback: each doubles the work.
+CALLBACK_SPLITS: Final = 6
 
 
 class Activation:
@@ -211,20 +213,23 @@ class Fixpoint(Engine):
                 self.add(outs, out, ALL, ALL)
         return outs
 
-    def call_back(self, operation: Calling, st: State) -> list[State]:
-        """A helper that calls one of the program's functions, any number of times."""
+    def call_back(self, operation: Calling, st: State, splits: i64 = 0) -> list[State]:
+        """A helper that calls one of the program's functions, any number of times.
+
+        ``splits`` counts the merges that were taken apart for this call already.
+        """
         target = operation.callback_function(st)
         if target < 0:
             fault = operation.check(st, self.env)
             if fault is not None:
-                return self._call_back_apart(operation, st, fault)
+                return self._call_back_apart(operation, st, fault, splits)
             return self._called_back(operation, st)
         turns = operation.turns(st)
         if 0 <= turns <= FEW_TURNS and self._may_call_back(operation, st):
             return self._call_back_exactly(operation, target, st, turns)
         found = self.found
         self.found = found.copy()
-        outs = self._call_back_often(operation, target, st.copy())
+        outs = self._call_back_often(operation, target, st.copy(), splits)
         if (
             len(self.found) > len(found)
             and 0 <= turns <= EXACT_TURNS
@@ -242,13 +247,15 @@ class Fixpoint(Engine):
         after = self.perform(st, [operation], 1)
         return [] if after is None else [after]
 
-    def _call_back_apart(self, operation: Calling, st: State, fault: Fault) -> list[State]:
+    def _call_back_apart(
+        self, operation: Calling, st: State, fault: Fault, splits: i64
+    ) -> list[State]:
         """The call failed: make it on each side of a merge that its operands came through.
 
         Not by ``retry``, which would only make the call, and leave out what it calls.
         """
         merges: list[Record] = []
-        if self.journal is not None:
+        if self.journal is not None and splits < CALLBACK_SPLITS:
             merges = self._candidates(st, operation)
         if len(merges) == 0:
             self.report(operation.pc, fault, st)
@@ -262,7 +269,7 @@ class Fixpoint(Engine):
                 if merges[0] not in part.sides:
                     self.report(operation.pc, fault, st)
                     return []
-                for out in self.call_back(operation, part):
+                for out in self.call_back(operation, part, splits + 1):
                     self.add(outs, out, ALL, ALL)
             side = side + 1
         return outs
@@ -303,11 +310,13 @@ class Fixpoint(Engine):
             merged = out if merged is None else self.joined(merged, out, ALL, ALL, False)
         return merged
 
-    def _call_back_often(self, operation: Calling, target: i64, before: State) -> list[State]:
+    def _call_back_often(
+        self, operation: Calling, target: i64, before: State, splits: i64
+    ) -> list[State]:
         """Seek a state that every run of the callback leads back into."""
         entered = operation.enter_callback(before.copy(), self.env)
         if isinstance(entered, Fault):
-            return self._call_back_apart(operation, before, entered)
+            return self._call_back_apart(operation, before, entered, splits)
         rounds: i64 = 0
         while True:
             rounds = rounds + 1
