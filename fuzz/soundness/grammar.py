@@ -382,8 +382,10 @@ class Grammar:
         before: i64 = len(self.w.code)
         chance = self.chance
         kind: i64 = chance.below(100)
-        if kind < 20:
+        if kind < 17:
             self.compute()
+        elif kind < 20:
+            self.pair()
         elif kind < 28:
             self.bound(self.writable_number())
         elif kind < 38:
@@ -424,7 +426,7 @@ class Grammar:
         elif kind < 98:
             self.touching()
         elif kind < 99:
-            self.pair()
+            self.steps()
         else:
             self.make_number(self.target(True))
         self.budget = self.budget - 1 - (len(self.w.code) - before)
@@ -1235,6 +1237,53 @@ class Grammar:
             self.m.kind[place] = PACKET
             self.m.room[place] = 0
             self.m.back[place] = 0
+
+    def steps(self) -> None:
+        """A packet pointer that has gone one way or another, each of them checked."""
+        chance = self.chance
+        w = self.w
+        data = self.find(PACKET)
+        end = self.find(END)
+        if data < 0 or end < 0:
+            return
+        place = self.target(False)
+        if place in (data, end) or self.perm[place] != FREE:
+            return
+        self.m.kind[place] = NONE
+        self.perm[place] = LOCKED
+        probe = self.target(False)
+        self.perm[place] = FREE
+        if probe in (data, end, place) or self.perm[probe] != FREE:
+            return
+        w.move(place, data)
+        otherwise = w.label()
+        done = w.label()
+        kept = self.perm.copy()
+        for register in (data, end, place):
+            self.perm[register] = LOCKED
+        self.condition(otherwise)
+        self.perm = kept
+        rooms: list[int] = []
+        side: i64 = 0
+        while side < 2:
+            if side == 1:
+                w.goto(done)
+                w.place(otherwise)
+            step: i64 = chance.below(12)
+            length: i64 = 1 + chance.below(24)
+            if step > 0:
+                w.alu(ADD, place, step)
+            w.move(probe, place)
+            w.alu(ADD, probe, length)
+            w.jump_reg(JGT, probe, end, self.out)
+            rooms.append(length)
+            side = side + 1
+        w.place(done)
+        self.m.kind[probe] = NONE
+        self.m.kind[place] = PACKET
+        self.m.room[place] = min(rooms)
+        self.m.back[place] = 0
+        self.packet_access(place)
 
     def packet_access(self, data: i64) -> None:
         chance = self.chance

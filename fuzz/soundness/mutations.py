@@ -17,7 +17,7 @@ from fuzz.soundness.build import ROOT, copy
 
 # One mutation may take this many programs and seconds; uncompiled, as no two are the same code.
 PROGRAMS: Final = 20_000
-SECONDS: Final = 120.0
+SECONDS: Final = 300.0
 
 
 class Mutation:
