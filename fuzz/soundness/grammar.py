@@ -204,7 +204,7 @@ class Grammar:
         self.functions = []
         self.level = 0
         self.in_function = False
-        self.fault = 0 if chance.percent(55) else 8 + chance.below(40)
+        self.fault = 0 if chance.percent(45) else 4 + chance.below(24)
         self.budget = 4 + chance.below(40) + (chance.below(60) if chance.one_in(3) else 0)
         self.begin()
         m = self.m
