@@ -97,7 +97,7 @@ def test_case(case: Case) -> None:
 
 def test_there_are_cases_for_every_theme() -> None:
     assert len(CASES) >= 550
-    titles = [case.title for case in CASES]
+    titles = [(case.file, case.title) for case in CASES]
     assert len(set(titles)) == len(titles), sorted(t for t in titles if titles.count(t) > 1)
 
 
