@@ -468,3 +468,18 @@ def test_many_blocks_and_deep_loops_take_linear_time() -> None:
     assert cells(graph, 1) == [-8]
     assert cells(graph, len(graph.blocks) - 1) == []
     assert registers(graph, 1) == [0, 9]
+
+
+def test_where_no_states_meet_it_is_not_needed() -> None:
+    straight = flow.build([RETURN_ZERO, EXIT], set())
+    split = flow.build([branch(1, 2), RETURN_ZERO, EXIT, RETURN_ZERO, EXIT], set())
+    meeting = flow.build([branch(1, 1), mov_imm(2, 1), RETURN_ZERO, EXIT], set())
+    calling = flow.build([LOCAL_CALL, EXIT], set())
+    assert [liveness.is_needed(graph) for graph in (straight, split, meeting, calling)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+    liveness.assume_all(split)
+    assert {(block.live, block.live_cells) for block in split.blocks} == {(0x7FF, ALL)}

@@ -29,7 +29,7 @@ CALLS: Final = 4  # with a call of a function of the program, or one the caller 
 # What can be wrong with control flow.
 JUMP_OUT: Final = "jump-out-of-function"
 JUMP_INTO_LOAD: Final = "jump-into-load"
-FALLS_OFF: Final = "falls-off-end"
+FALLS_OFF: Final = "falls-off"
 
 
 def _endings() -> list[i64]:
@@ -182,6 +182,13 @@ def _cut(graph: Graph, instructions: list[Instruction], breaks: set[int]) -> lis
                 endings.append(CALLS)
         slot = slot + 1
         i = i + 1
+
+    if len(enders) == 1 and endings[0] == EXITS and enders[0] == count - 1:
+        # No jump at all, as in many small programs.
+        nowhere: list[i64] = []
+        only = Block(0, 0, count - 1, nowhere)
+        only.ending = EXITS
+        return [only]
 
     # First 1 for an instruction that starts a block, then the block's number plus one.
     marks: list[i64] = [0] * (count + 1)

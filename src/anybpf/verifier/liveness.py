@@ -56,6 +56,21 @@ class CallUse:
         self.memory: list[tuple[i64, i64]] = memory
 
 
+def is_needed(graph: Graph) -> bool:
+    """Whether states meet anywhere in the graph: only there it matters what is still read."""
+    for block in graph.blocks:
+        if block.predecessors > 1 or block.ending == CALLS:
+            return True
+    return graph.has_loops
+
+
+def assume_all(graph: Graph) -> None:
+    """In place of :func:`compute` where it is not needed: anything may still be read."""
+    for block in graph.blocks:
+        block.live = ALL_REGISTERS
+        block.live_cells = ALL_CELLS
+
+
 def compute(graph: Graph, instructions: list[Instruction], calls: dict[int, CallUse]) -> None:
     """Fill in ``live``, ``live_cells`` and ``live_cells_in_call`` of all blocks.
 
