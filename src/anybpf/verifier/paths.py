@@ -26,6 +26,8 @@ from anybpf.verifier.values import NOTHING
 
 # States remembered at one place; the oldest that are followed to the end make room.
 PLACES: Final = 64
+# How many of the newest stay when room must be made among those still being followed.
+NEWEST: Final = 8
 # Once something is found, this much more work is spent on finding more.
 STEPS_AFTER_FAULT: Final = 20000
 MAX_FOUND: Final = 16
@@ -276,7 +278,10 @@ class Paths(Fixpoint):
         if places is None:
             places = []
             self.places[key] = places
-        i: i64 = len(places) - 1
+        # Comparing is work too, and counts against the budget.
+        i: i64 = len(places)
+        self.work.steps = self.work.steps + (i >> 3)
+        i = i - 1
         while i >= 0:
             checkpoint = self.checkpoints[places[i]]
             if self.covered(st, checkpoint.state, block.live, block.live_cells):
@@ -364,6 +369,16 @@ class Paths(Fixpoint):
                 places.pop(i)
                 return
             i = i + 1
+        # One long path, such as a loop that runs its turns: every other state will do. Should it
+        # come round, it will meet one of those that are kept.
+        kept: list[i64] = []
+        i = 0
+        while i < len(places):
+            if i % 2 == 0 or i >= len(places) - NEWEST:
+                kept.append(places[i])
+            i = i + 1
+        places.clear()
+        places.extend(kept)
 
     def _is_ancestor(self, index: i64, at: i64) -> bool:
         while at >= 0:

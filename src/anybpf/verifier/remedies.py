@@ -156,7 +156,6 @@ REMEDIES: Final[dict[str, tuple[str, str]]] = {
         "Remove the code that nothing leads to; compilers do so from -O1 on.",
     ),
     faults.FALLS_OFF: _FALLS_OFF,
-    flow.FALLS_OFF: _FALLS_OFF,
     flow.JUMP_OUT: (
         "a jump inside of its own function",
         "Call the other function instead.",
