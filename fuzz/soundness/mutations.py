@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from fuzz.soundness.build import ROOT, copy
+from fuzz.soundness.build import copy
 
 # One mutation may take this many programs and seconds; uncompiled, as no two are the same code.
 PROGRAMS: Final = 20_000
@@ -31,15 +31,14 @@ class Mutation:
         self.old: str = old
         self.new: str = new
 
-    def apply(self, verifier: Path) -> None:
+    def apply(self, verifier: Path) -> bool:
+        """Plant the bug; False if its place is not there any more."""
         path = verifier / self.file
-        text = path.read_text()
+        text = path.read_text() if path.is_file() else ""
         if text.count(self.old) != 1:
-            raise SystemExit(
-                f"mutation '{self.name}': {self.file} has {text.count(self.old)} places that read\n"
-                f"{self.old}\nbut must have one; bring fuzz/soundness/mutations.py up to date"
-            )
+            return False
         path.write_text(text.replace(self.old, self.new))
+        return True
 
 
 MUTATIONS: Final[list[Mutation]] = [
@@ -302,8 +301,8 @@ MUTATIONS: Final[list[Mutation]] = [
 def hunt(mutation: Mutation | None, seed: int, folder: Path) -> str:
     """What the fuzzer says of a copy with that mutation."""
     copy(folder)
-    if mutation is not None:
-        mutation.apply(folder / "src" / "anybpf" / "verifier")
+    if mutation is not None and not mutation.apply(folder / "src" / "anybpf" / "verifier"):
+        return f"not planted: {mutation.file} has changed, bring this table up to date"
     command = [
         sys.executable,
         "-m",
@@ -348,15 +347,3 @@ def table(seed: int, seconds: float) -> int:
             print(f"{mutation.name:60s} {said}", flush=True)
     print(f"{len(MUTATIONS) - missed} of {len(MUTATIONS)} planted bugs found")
     return 1 if missed else 0
-
-
-def check() -> None:
-    """Every mutation must still have its place in the sources."""
-    for mutation in MUTATIONS:
-        text = (ROOT / "src" / "anybpf" / "verifier" / mutation.file).read_text()
-        if text.count(mutation.old) != 1:
-            raise SystemExit(f"mutation '{mutation.name}' has no place in {mutation.file}")
-
-
-if __name__ == "__main__":
-    check()
