@@ -226,7 +226,7 @@ class Call:
 
 
 def pointers(helper: Helper) -> list[tuple[int, Arg]]:
-    plain = ("anything", "size", "size_or_zero", "alloc_size")
+    plain = ("anything", "integer", "size", "size_or_zero", "alloc_size")
     return [(index, arg) for index, arg in enumerate(helper.args) if arg.kind not in plain]
 
 

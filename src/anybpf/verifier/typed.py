@@ -247,6 +247,10 @@ def _special(env: Environment, pointer: Value, field: SpecialField) -> Fault:
     )
 
 
+# The end of names of structures that are set up by the program before the kernel sees them.
+IN_SETUP: Final = "___init"
+
+
 def begins_with(env: Environment, type_name: str, structure: str) -> bool:
     """Whether the kernel structure is, or begins with, the other one."""
     return holds_at(env, type_name, 0, structure)
@@ -256,6 +260,9 @@ def holds_at(env: Environment, type_name: str, offset: i64, structure: str) -> b
     """Whether a ``structure`` lies at this offset of the kernel structure."""
     if type_name == STRUCT + structure:
         return offset == 0
+    # What is still being set up is another type to the functions that take it.
+    if type_name == STRUCT + structure + IN_SETUP:
+        return False
     also = env.platform.pointer_structures.get(type_name)
     if also is not None:
         type_name = STRUCT + also
