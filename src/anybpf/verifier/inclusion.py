@@ -144,12 +144,18 @@ class Inclusion:
         return True
 
     def _region(self, left: Region, right: Region) -> bool:
-        if left is right and not right.nullable:
-            return True
-        if right.merge is not None and left is not right and not right.merge.forgotten:
-            return False
+        kind = right.kind
+        if kind == STACK or kind == CONTEXT or kind == FUNCTION:
+            return left is right
         if right in self.regions:
             return self.regions[right] is left
+        if left is right and not right.nullable:
+            # One region of the wider state stands for one of the narrower, wherever it occurs.
+            self.regions[right] = left
+            parent = right.parent
+            return parent is None or self._region(parent, parent)
+        if right.merge is not None and left is not right and not right.merge.forgotten:
+            return False
         if (
             left.kind != right.kind
             or left.size < right.size
@@ -159,10 +165,6 @@ class Inclusion:
         ):
             return False
         if left.index != right.index and right.index >= 0:
-            return False
-        if left is not right and (
-            left.kind == STACK or left.kind == FUNCTION or left.kind == CONTEXT
-        ):
             return False
         if left.parent is not right.parent:
             if left.parent is None or right.parent is None:
