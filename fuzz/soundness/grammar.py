@@ -793,8 +793,11 @@ class Grammar:
         self.m.kind[new] = NONE
         offset: i64 = -8 * slots
         if chance.one_in(2):
-            source = self.number()
-            w.store(size, new, offset, source)
+            if chance.one_in(3):
+                w.store_imm(size, new, offset, 0 if chance.one_in(2) else self.constant())
+            else:
+                source = self.number()
+                w.store(size, new, offset, source)
             slot: i64 = 0
             while slot < 8:
                 if self.m.slot_kind[slot] != NUMBER:
@@ -813,6 +816,11 @@ class Grammar:
         if self.m.kind[register] == NONE:
             register = self.number()
         offset: i64 = -8 * (slot + 1)
+        if chance.one_in(6):
+            self.w.store_imm(8, 10, offset, 0 if chance.one_in(2) else self.constant())
+            self.m.slot_kind[slot] = NUMBER
+            self.m.slot_high[slot] = -1
+            return
         if chance.one_in(5) and self.m.kind[register] == NUMBER:
             # only part of it
             size: i64 = SIZES[chance.below(3)]

@@ -266,10 +266,10 @@ MUTATIONS: Final[list[Mutation]] = [
         "access.py",
         "    if low < region.low or high > region.size:\n"
         "        return _outside(env, pointer, low, high, size, write)\n"
-        "    if region.flags & READ_ONLY and write:",
+        "    if region.flags & (READ_ONLY | WRITE_ONLY):",
         "    if low < region.low or high > region.size + 1:\n"
         "        return _outside(env, pointer, low, high, size, write)\n"
-        "    if region.flags & READ_ONLY and write:",
+        "    if region.flags & (READ_ONLY | WRITE_ONLY):",
     ),
     Mutation(
         "a pointer moves back by what it should move on",
@@ -280,8 +280,14 @@ MUTATIONS: Final[list[Mutation]] = [
     Mutation(
         "a store at an unknown place changes nothing",
         "memory.py",
-        "    overwrite(st, frame, low, high, False)\n    return None",
-        "    return None",
+        "            overwrite(st, frame, low, end, False)",
+        "            pass",
+    ),
+    Mutation(
+        "any constant is zero where zero is stored at an unknown place",
+        "memory.py",
+        "byte.unknown is not None or byte.offset != 0:",
+        "byte.unknown is not None:",
     ),
     Mutation(
         "a partial store keeps what was below",
