@@ -29,6 +29,8 @@ DECIDED_TURNS: Final = 8
 # Rounds in which an invariant must settle, and from which one on it is widened.
 MAX_ROUNDS: Final = 24
 WIDEN_FROM: Final = 2
+# Longer loops end too late for anybody, where the platform does not say how long they may be.
+MOST_TURNS: Final = 1 << 23
 # Turns of one loop that are run one by one at most.
 MAX_TURNS: Final = 10000
 # Calls of a callback that are followed one by one where no invariant is good enough.
@@ -317,9 +319,12 @@ class Fixpoint(Engine):
         entered = operation.enter_callback(before.copy(), self.env)
         if isinstance(entered, Fault):
             return self._call_back_apart(operation, before, entered, splits)
+        first = before
+        standing = self.found
         rounds: i64 = 0
         while True:
             rounds = rounds + 1
+            self.found = standing.copy()
             found = len(self.found)
             merged = self._callback_turn(operation, target, before)
             if merged is None:
@@ -328,6 +333,8 @@ class Fixpoint(Engine):
                 break
             merged.regs[0] = before.regs[0]
             if self.covered(merged, before, ALL, ALL):
+                if rounds > WIDEN_FROM:
+                    before = self._narrowed_call(operation, target, first, merged, before, standing)
                 break
             if not operation.repeats:
                 before = self.joined(before, merged, ALL, ALL, False)
@@ -341,6 +348,30 @@ class Fixpoint(Engine):
                 return []
             before = self.joined(before, merged, ALL, ALL, rounds >= WIDEN_FROM)
         return self._called_back(operation, before)
+
+    def _narrowed_call(
+        self,
+        operation: Calling,
+        target: i64,
+        first: State,
+        merged: State,
+        wide: State,
+        standing: dict[i64, Found],
+    ) -> State:
+        """Take back what widening overdid, if what is left is an invariant as well."""
+        found_wide = self.found
+        self.found = standing.copy()
+        tight = self.joined(first.copy(), merged, ALL, ALL, False)
+        after = self._callback_turn(operation, target, tight)
+        if after is None:
+            if len(self.found) == len(standing):
+                return tight
+        else:
+            after.regs[0] = tight.regs[0]
+            if self.covered(after, tight, ALL, ALL):
+                return tight
+        self.found = found_wide
+        return wide
 
     def _call_back_exactly(
         self, operation: Calling, target: i64, before: State, turns: i64
@@ -571,7 +602,7 @@ class Fixpoint(Engine):
             if turns >= 0 and (best < 0 or turns < best):
                 best = turns
             i = i + 1
-        if best < 0:
+        if best < 0 or best > self.env.platform.limits.get("loop_iterations", MOST_TURNS):
             return False
         # The turns that lead back, the last one, and those that were run before.
         self._bound(act, head, best + 1 + before)

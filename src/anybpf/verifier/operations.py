@@ -25,13 +25,14 @@ from anybpf.verifier.compute import (
 from anybpf.verifier.deduction import invalidate, settle_value
 from anybpf.verifier.environment import MAX_DEPTH, Environment, Fault
 from anybpf.verifier.liveness import CallUse
-from anybpf.verifier.memory import load_stack, loaded, store_stack, width_range
+from anybpf.verifier.memory import is_aligned, load_stack, loaded, store_stack, width_range
 from anybpf.verifier.state import State
 from anybpf.verifier.values import (
     ARENA,
     CONTEXT,
     FAULT_SAFE,
     KIND_NAMES,
+    MAP_VALUE,
     MEMORY,
     MIXED,
     NOTHING,
@@ -432,7 +433,7 @@ class LoadAcquire(Load):
     __slots__ = ()
 
     def run(self, st: State, env: Environment) -> Fault | None:
-        fault = _unordered(st, self.base)
+        fault = _unordered(st, env, self)
         return super().run(st, env) if fault is None else fault
 
 
@@ -479,25 +480,35 @@ class StoreRelease(Store):
     __slots__ = ()
 
     def run(self, st: State, env: Environment) -> Fault | None:
-        fault = _unordered(st, self.base)
+        fault = _unordered(st, env, self)
         return super().run(st, env) if fault is None else fault
 
 
-def _unordered(st: State, register: i64) -> Fault | None:
+def _unordered(st: State, env: Environment, operation: Access) -> Fault | None:
     """Why the place is none for accesses in order: the context and the packet, kernel objects."""
+    register = operation.base
     pointer = settle_value(st, st.regs[register])
     kind = pointer.kind
-    if kind == OBJECT and pointer.region is not None:
-        if (pointer.region.flags & (ARENA | OWNED)) != 0:
-            return None
-    elif kind != CONTEXT and kind != PACKET and kind != PACKET_META:
+    if kind == CONTEXT or kind == PACKET or kind == PACKET_META or kind == OBJECT:
+        region = pointer.region
+        if kind != OBJECT or region is None or (region.flags & (ARENA | OWNED)) == 0:
+            return Fault(
+                "not-a-pointer",
+                f"a load or store in order, through a pointer of kind {KIND_NAMES[kind]}; they "
+                "work on the stack, map values and allocated memory",
+                register,
+            )
+    elif kind != MAP_VALUE and kind != MEMORY:
         return None
-    return Fault(
-        "not-a-pointer",
-        f"a load or store in order, through a pointer of kind {KIND_NAMES[kind]}; they work on the "
-        "stack, map values and allocated memory",
-        register,
-    )
+    size = operation.size
+    if env.aligned_stack and not is_aligned(st, pointer, operation.offset, size):
+        return Fault(
+            "alignment",
+            f"a load or store in order of {size} bytes at offset "
+            f"{pointer.offset + operation.offset}, which is or may be no multiple of {size}",
+            register,
+        )
+    return None
 
 
 class Atomic(Access):
