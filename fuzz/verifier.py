@@ -23,13 +23,13 @@ ROOT = Path(__file__).resolve().parent.parent
 BATCH = 250
 
 
-def choose_sources(folder: str) -> str:
+def choose_sources(folder: str, wants_compiled: bool) -> str:
     """Make Python import the compiled copy if it is as new as the sources, else the sources."""
     place = Path(folder) if folder else ROOT / "build" / "fuzz" / "verifier"
     sys.path.insert(0, str(ROOT))
     from fuzz.soundness.build import is_current
 
-    compiled = bool(folder) or is_current(place)
+    compiled = wants_compiled and (bool(folder) or is_current(place))
     for name in [name for name in sys.modules if name == "fuzz" or name.startswith("fuzz.")]:
         del sys.modules[name]
     sys.path.pop(0)
@@ -184,7 +184,8 @@ def main() -> int:
     parser.add_argument("--kernel", action="store_true")
     parser.add_argument("--mutations", action="store_true")
     args = parser.parse_args()
-    how = choose_sources(args.build)
+    # Planted bugs and the kernel are asked with the sources themselves.
+    how = choose_sources(args.build, not args.mutations and not args.kernel)
     if args.one >= 0:
         return show(args.seed, args.one, args.runs)
     if args.mutations:
