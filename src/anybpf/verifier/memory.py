@@ -307,7 +307,7 @@ def store_stack(
             st.set_cell(index + 1, store_cell(st, st.stack[index + 1], 0, start + size - 8, None))
             return None
         if value.kind != NUMBER:
-            if not env.leaks_allowed:
+            if not env.leaks_allowed or env.strict_pointers:
                 return Fault(
                     "pointer-leak", f"writes part of a pointer ({size} bytes) to the stack"
                 )
