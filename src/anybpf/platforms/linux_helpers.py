@@ -228,7 +228,7 @@ HELPERS: tuple[tuple[int, str, str, str, str], ...] = (
 # behind it the flags, "*" for the general ones.
 # Facts: kernel documentation of bpf-helpers(7), "get_socket_cookie" and its neighbours.
 VARIANTS: tuple[tuple[str, int, str, str], ...] = (
-    ("tracing lsm syscall", 46, "sk:sk? -> int", "*"),
+    ("tracing lsm syscall sk_reuseport", 46, "sk:sk? -> int", "*"),
     ("lsm struct_ops", 49, "bpf_socket:sk level:any optname:any optval:mem optlen:size -> int", "*"),
     ("lsm struct_ops", 57, "bpf_socket:sk level:any optname:any optval:out optlen:size -> int", "*"),
     ("perf_event", 27, "ctx:ctx map:map flags:any -> int", "perfmon"),

@@ -365,6 +365,8 @@ def move_pointer(st: State, pointer: Value, by: Value, back: bool) -> object:
     """The pointer moved by a number (back: to lower addresses), or why it may not be."""
     kind = pointer.kind
     region = pointer.region
+    if kind == MAP and not back and by.unknown is None and by.offset == 0:
+        return pointer
     if kind == PACKET_END or kind == MAP or kind == FUNCTION or kind == MIXED or kind == UNINIT:
         return Fault(
             "pointer-arithmetic",
