@@ -337,7 +337,7 @@ def _assume_packet(st: State, pointer: Value, op: i64) -> bool:
         return True
     if unknown is not None:
         known = st.known(unknown)
-        if known.low < 0 or known.high + size > numbers.U16.high:
+        if known.low < 0 or known.high + pointer.offset > PACKET_MAX:
             return True
     st.extend_reach(unknown, size)
     return True
@@ -359,7 +359,7 @@ def _assume_meta(st: State, meta: Value, data: Value, op: i64) -> bool:
     unknown = meta.unknown
     if unknown is not None:
         known = st.known(unknown)
-        if known.low < 0 or known.high + size > numbers.U16.high:
+        if known.low < 0 or known.high + meta.offset > PACKET_MAX:
             return True
     found = st.meta_reach.get(unknown)
     if found is None or found < size:
