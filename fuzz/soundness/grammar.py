@@ -645,9 +645,12 @@ class Grammar:
         chance = self.chance
         w = self.w
         dst = self.writable_number()
-        src = self.number()
+        src = self.writable_number()
         for register in (dst, src):
-            bound: i64 = self.constant() if chance.one_in(2) else 1 + chance.below(100)
+            bound: i64 = self.constant() if chance.one_in(3) else 1 + chance.below(100)
+            if chance.one_in(2):
+                # so that inputs pass more often
+                w.alu(AND, register, 0x7F)
             w.jump([JGT, JSGT, JGE][chance.below(3)], register, bound, self.out)
             if chance.one_in(2):
                 w.jump([JSLT, JLT, JSLE][chance.below(3)], register, chance.below(8), self.out)
