@@ -337,7 +337,7 @@ def _assume_packet(st: State, pointer: Value, op: i64) -> bool:
         return True
     if unknown is not None:
         known = st.known(unknown)
-        if known.low < 0 or known.high + pointer.offset > PACKET_MAX:
+        if known.low < -PACKET_MAX or known.high + pointer.offset > PACKET_MAX:
             return True
     st.extend_reach(unknown, size)
     return True

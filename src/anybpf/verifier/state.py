@@ -236,11 +236,12 @@ class State:
     def extend_reach(self, unknown: Unknown | None, size: i64) -> None:
         """From ``data + unknown`` on, ``size`` bytes are packet.
 
-        Far from the packet an address may have wrapped around: nothing is learnt there.
+        Far from the packet an address may have wrapped around: nothing is learnt there. That it
+        lies behind the packet's start is not said.
         """
         if unknown is not None:
             known = self.known(unknown)
-            if known.low < 0 or known.high > PACKET_MAX:
+            if known.low < -PACKET_MAX or known.high > PACKET_MAX:
                 return
         if size > PACKET_MAX:
             return
