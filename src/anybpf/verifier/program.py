@@ -12,7 +12,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from anybpf.isa.instruction import Instruction
-from anybpf.objects.specs import Function, ProgramSpec
+from anybpf.objects.specs import EXCEPTION_CALLBACK, Function, ProgramSpec
 from anybpf.verifier import arithmetic as ranges
 from anybpf.verifier import calls, flow, globals, kfuncs, liveness, maps
 from anybpf.verifier.compute import ARSH, DIV, LSH, MOD, MOV, NEG, RSH, SDIV, SMOD
@@ -123,6 +123,25 @@ class Code:
                 last = last - 1
             block.operations = operations[block.first : last]
         code.graph = graph
+
+    def called(self) -> set[i64]:
+        """The functions that the entry reaches by calls, or by taking their address."""
+        found: set[i64] = {0}
+        todo: list[i64] = [0]
+        for tag in self.functions[0].function.tags:
+            if tag.startswith(EXCEPTION_CALLBACK):  # called where the program throws
+                index = self.by_name.get(tag.removeprefix(EXCEPTION_CALLBACK), 0)
+                if index not in found:
+                    found.add(index)
+                    todo.append(index)
+        while todo:
+            for insn in self.functions[todo.pop()].instructions:
+                if insn.is_local_call or insn.is_function_load:
+                    index = self.by_name.get(insn.reference, 0)
+                    if index not in found:
+                        found.add(index)
+                        todo.append(index)
+        return found
 
     def thresholds(self) -> list[i64]:
         """Where widening stops: the program's own constants and their neighbours."""

@@ -80,6 +80,8 @@ def verify_instructions(
     for function in _functions(instructions):
         collection.functions[function.name] = function
     first = next(iter(collection.functions.values()))
+    # What is given is the program, whether it is ever called or not.
+    first.calls = tuple(dict.fromkeys([*first.calls, *list(collection.functions)[1:]]))
     program = ProgramSpec(first, "", collection.functions)
     program.type = type
     program.attach_type = attach_type
@@ -230,6 +232,13 @@ class _Run:
                 for index in function.graph.unreachable:
                     fault = Fault("unreachable", "no way through the program leads here")
                     found.append(Found(function.base + index, fault, None, []))
+        if not found and not self.platform.rules.get("unreachable_code", False):
+            called = code.called()
+            for function in code.functions:
+                if function.index not in called:
+                    name = function.function.name
+                    fault = Fault("unreachable", f"nothing that the program calls calls {name}")
+                    found.append(Found(function.base, fault, None, []))
         for look in (stackdepth.problem, exceptions.problem):
             other = None if found else look(self.env, code)
             if other is not None:
