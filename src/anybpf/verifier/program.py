@@ -296,6 +296,13 @@ class Code:
             # A pointer straight into the map's value says how far in its upper half.
             if insn.src == 2 or insn.src == 6:
                 place: i64 = insn.high
+                if not 0 <= place < info.value_size:
+                    return _refused(
+                        pc,
+                        "out-of-bounds",
+                        f"takes the address of byte {place} of a value of map {info.name}, "
+                        f"which has {info.value_size} bytes",
+                    )
                 return Constant(pc, dst, Value(MAP_VALUE, place, None, info.value_region))
             return Constant(pc, dst, Value(MAP, 0, None, info.region))
         if insn.is_function_load:
