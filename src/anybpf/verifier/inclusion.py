@@ -30,6 +30,7 @@ from anybpf.verifier.values import (
     CellChoice,
     Choice,
     ObjectCell,
+    Phi,
     Region,
     Unknown,
     Value,
@@ -39,13 +40,15 @@ from anybpf.verifier.values import (
 class Inclusion:
     """Is ``narrow`` covered by ``wide``?"""
 
-    __slots__ = ("matched", "narrow", "regions", "wide")
+    __slots__ = ("matched", "narrow", "regions", "same", "wide")
 
     def __init__(self, narrow: State, wide: State) -> None:
         self.narrow: State = narrow
         self.wide: State = wide
         self.matched: dict[Unknown, Value] = {}
         self.regions: dict[Region, Region | None] = {}
+        # Whether everything matched so far was matched with itself.
+        self.same: bool = True
 
     def holds(self, live: i64, live_cells: i64) -> bool:
         narrow = self.narrow
@@ -59,7 +62,13 @@ class Inclusion:
                     return False
             i = i + 1
         own = len(wide.stack) - FRAME_CELLS
-        if narrow.stack is not wide.stack or len(wide.facts) > 0 or len(wide.nonnull) > 0:
+        # The same stack on both sides is the same only if what is in it stands for itself.
+        if (
+            narrow.stack is not wide.stack
+            or not self.same
+            or len(wide.facts) > 0
+            or len(wide.nonnull) > 0
+        ):
             i = 0
             while i < len(wide.stack):
                 if (
@@ -75,7 +84,7 @@ class Inclusion:
     def _same_held(self) -> bool:
         a = self.narrow.held
         b = self.wide.held
-        if a is b:
+        if a is b and len(a.references) == 0 and len(a.locks) == 0:
             return True
         if (
             a.rcu != b.rcu
@@ -126,7 +135,7 @@ class Inclusion:
     def _mixed(self, x: Value, y: Value) -> bool:
         """Nothing can be done with a conflict; a choice may still be decided one day."""
         if isinstance(y, Choice) and y.merge is not None and not y.merge.forgotten:
-            return x is y
+            return x is y and self.value(y.left, y.left) and self.value(y.right, y.right)
         return x.kind != UNINIT and not isinstance(x, Choice)
 
     def _null_for(self, x: Value, y: Value) -> bool:
@@ -141,6 +150,7 @@ class Inclusion:
         if region in self.regions:
             return self.regions[region] is None
         self.regions[region] = None
+        self.same = False
         return True
 
     def _region(self, left: Region, right: Region) -> bool:
@@ -153,7 +163,7 @@ class Inclusion:
             # One region of the wider state stands for one of the narrower, wherever it occurs.
             self.regions[right] = left
             parent = right.parent
-            return parent is None or self._region(parent, parent)
+            return self._sides_of(right) and (parent is None or self._region(parent, parent))
         if right.merge is not None and left is not right and not right.merge.forgotten:
             return False
         if (
@@ -179,7 +189,38 @@ class Inclusion:
         if self.wide.holds(right) != self.narrow.holds(left):
             return False
         self.regions[right] = left
-        return True
+        if left is not right:
+            self.same = False
+            return True
+        return self._sides_of(right)
+
+    def _sides_of(self, region: Region) -> bool:
+        """What a merged region is made of stands for itself where the region does."""
+        if region.merge is None or region.merge.forgotten:
+            return True
+        left = region.left
+        right = region.right
+        return (left is None or self._stays(left)) and (right is None or self._stays(right))
+
+    def _stays(self, region: Region) -> bool:
+        if region in self.regions:
+            return self.regions[region] is region
+        self.regions[region] = region
+        return self._sides_of(region)
+
+    def _stays_unknown(self, unknown: Unknown | None) -> bool:
+        """The unknown stands for itself, and so does all that it was made of."""
+        if unknown is None:
+            return True
+        before = self.matched.get(unknown)
+        if before is not None:
+            return before.unknown is unknown and before.offset == 0
+        self.matched[unknown] = Value(NUMBER, 0, unknown, None)
+        if unknown.origin == MERGED:
+            assert isinstance(unknown, Phi)
+            return self._stays_unknown(unknown.left) and self._stays_unknown(unknown.right)
+        source = unknown.source
+        return source is None or self._stays_unknown(source.unknown)
 
     def _offset(self, x: Value, y: Value) -> bool:
         """x's number, or distance, is among those of y."""
@@ -191,6 +232,8 @@ class Inclusion:
         if before is not None:
             return before.unknown is x.unknown and before.offset == distance
         self.matched[right] = Value(NUMBER, distance, x.unknown, None)
+        if x.unknown is not right or distance != 0:
+            self.same = False
         if x.unknown is None:
             return right.origin == PLAIN and numbers.contains(self.wide.known(right), distance)
         known = self.narrow.known(x.unknown)
@@ -205,7 +248,10 @@ class Inclusion:
         if distance != 0:
             return False
         if right.origin == MERGED:
-            return left is right
+            if left is not right:
+                return False
+            assert isinstance(right, Phi)
+            return self._stays_unknown(right.left) and self._stays_unknown(right.right)
         if left.origin != right.origin or left.amount != right.amount:
             return False
         a = left.source
@@ -287,7 +333,7 @@ class Inclusion:
 
     def _cell(self, x: Cell, y: Cell) -> bool:
         if x is y:
-            return not isinstance(y, Value) or self.value(y, y)
+            return self._same_cell(y)
         if isinstance(y, ObjectCell):
             return (
                 isinstance(x, ObjectCell)
@@ -320,6 +366,20 @@ class Inclusion:
             if found is None or not self.value(found, part.value):
                 return False
         return True
+
+    def _same_cell(self, cell: Cell) -> bool:
+        """What the cell holds stands for itself."""
+        if isinstance(cell, Value):
+            return self.value(cell, cell)
+        if isinstance(cell, Bytes):
+            for part in cell.parts:
+                if not self.value(part.value, part.value):
+                    return False
+            return True
+        if isinstance(cell, CellChoice):
+            return self._same_cell(cell.left) and self._same_cell(cell.right)
+        assert isinstance(cell, ObjectCell)
+        return self._region(cell.identity, cell.identity)
 
     def _relations(self) -> bool:
         """What the wider state says about differences must hold of what its unknowns stand for."""
