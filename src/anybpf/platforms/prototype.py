@@ -2,12 +2,11 @@
 
 ``from:mem? len:size0 map:map flags:any -> value?`` is a list of ``name:kind`` words and, behind the
 arrow, what comes back. Behind a kind may stand, in this order, ``<type>`` (BTF type, flavour of a
-dynptr, shape of a callback, the one number allowed), ``?`` (or null), ``=N`` (N bytes), ``%N`` (aligned to N), ``!`` (takes
-the reference). Before a result, ``+`` says that it holds a reference; behind it ``=N`` gives its
-size, ``@name`` the argument that does, and ``^``, ``~`` and ``-`` say that a pointer is trusted,
-protected by RCU or untrusted. A memory argument without ``=N`` is measured by the size argument
-next to it, or by the one named in ``@name``.
-"""
+dynptr, shape of a callback, the one number allowed), ``?`` (or null), ``=N`` (N bytes), ``%N``
+(aligned to N), ``!`` (takes the reference). Before a result, ``+`` says that it holds a reference;
+behind it ``=N`` gives its size, ``@name`` the argument that does, and ``^``, ``~`` and ``-`` say
+that a pointer is trusted, protected by RCU or untrusted. A memory argument without ``=N`` is
+measured by the size argument next to it, or by the one named in ``@name``."""
 
 from __future__ import annotations
 

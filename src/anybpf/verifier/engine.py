@@ -12,7 +12,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from anybpf.verifier import exits, globals
+from anybpf.verifier import exits, prototypes
 from anybpf.verifier.branch import assume
 from anybpf.verifier.deduction import FUEL, select
 from anybpf.verifier.environment import Environment, Fault
@@ -286,7 +286,7 @@ class Engine:
     def check_exit(self, st: State, operation: Exit) -> Fault | None:
         if operation.function > 0:
             function = self.code.functions[operation.function].function
-            return globals.check_global_exit(st, self.env, function)
+            return prototypes.check_global_exit(st, self.env, function)
         return exits.check_exit(st, self.env)
 
     def branch(self, st: State, branch: Branch) -> tuple[State | None, State | None]:

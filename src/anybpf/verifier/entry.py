@@ -22,7 +22,7 @@ def entry_state(env: Environment) -> State:
     A program that replaces a function begins with that function's parameters.
     """
     if "as_target" in env.program_type.flags and env.program.function.type_id > 0:
-        from anybpf.verifier.globals import global_entry_state
+        from anybpf.verifier.prototypes import global_entry_state
 
         begun = global_entry_state(env, env.program.function)
         if isinstance(begun, State):

@@ -281,7 +281,7 @@ def store_stack(
         if is_in_frame(value, frame + 1):
             return Fault(
                 "pointer-leak",
-                "stores a pointer into its own frame in a caller's frame, where it would outlive it",
+                "stores a pointer into its own frame in a caller's frame, which outlives it",
             )
     if pointer.unknown is None:
         place = pointer.offset + offset + FRAME_BYTES

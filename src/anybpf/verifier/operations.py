@@ -131,7 +131,7 @@ class Constant(Operation):
 
 
 class MoveExtended(Operation):
-    """A move that keeps the low ``bits`` (negative: all), sign-extended; 32-bit ones cut the rest."""
+    """A move that keeps the low ``bits`` (0: all), sign-extended; a 32-bit one cuts the rest."""
 
     __slots__ = ("bits", "dst", "is32", "src")
 
@@ -150,7 +150,7 @@ class MoveExtended(Operation):
             if not env.leaks_allowed:
                 return Fault(
                     "pointer-arithmetic",
-                    f"moves part of a pointer out of r{self.src}; a part of a pointer points nowhere",
+                    f"moves part of a pointer out of r{self.src}; such a part points nowhere",
                     self.src,
                 )
             value = scalar(False)
@@ -579,7 +579,7 @@ class Atomic(Access):
 
 
 class LoadPacket(Operation):
-    """LD_ABS and LD_IND: packet data through the context in r6; the function ends where it is short."""
+    """LD_ABS and LD_IND: packet data through the context in r6; ends the function beyond it."""
 
     __slots__ = ("size", "src")
 

@@ -14,7 +14,7 @@ from mypy_extensions import i64
 from anybpf.isa.instruction import Instruction
 from anybpf.objects.specs import EXCEPTION_CALLBACK, Function, ProgramSpec
 from anybpf.verifier import arithmetic as ranges
-from anybpf.verifier import calls, flow, globals, kfuncs, liveness, maps
+from anybpf.verifier import calls, flow, kfuncs, liveness, maps, prototypes
 from anybpf.verifier.compute import ARSH, DIV, LSH, MOD, MOV, NEG, RSH, SDIV, SMOD
 from anybpf.verifier.environment import Environment, Fault
 from anybpf.verifier.flow import BRANCHES, Graph
@@ -93,7 +93,7 @@ class Code:
     def build(self) -> None:
         """Make the graphs of all functions."""
         for code in self.functions:
-            code.is_global = code.index > 0 and globals.is_global(self.env, code.function)
+            code.is_global = code.index > 0 and prototypes.is_global(self.env, code.function)
         for code in self.functions:
             self._build(code)
 
@@ -268,7 +268,7 @@ class Code:
                 problem = calls.packet_loads_problem(self.env)
                 if problem is not None:
                     return Refused(pc, problem)
-                if code.index > 0 and not globals.returns_number(self.env, code.function):
+                if code.index > 0 and not prototypes.returns_number(self.env, code.function):
                     return _refused(
                         pc,
                         "return-value",
@@ -339,7 +339,7 @@ class Code:
                 )
             callee = self.functions[target]
             if callee.is_global:
-                made = globals.compile_global_call(self.env, pc, callee.function)
+                made = prototypes.compile_global_call(self.env, pc, callee.function)
                 return made if isinstance(made, Operation) else Refused(pc, made)
             return CallFunction(pc, target)
         if insn.is_helper_call:

@@ -12,7 +12,7 @@ from anybpf.isa.instruction import Instruction
 from anybpf.objects.specs import CollectionSpec, Function, MapSpec, ProgramSpec
 from anybpf.platforms import Platform
 from anybpf.platforms.model import ProgramType
-from anybpf.verifier import bases, entry, exceptions, globals, notation, outcome, stackdepth
+from anybpf.verifier import bases, entry, exceptions, notation, outcome, prototypes, stackdepth
 from anybpf.verifier.engine import ALL, MERGES_REMEMBERED, Engine, Found, GaveUp, Work
 from anybpf.verifier.environment import Budget, Environment, Fault, MapInfo
 from anybpf.verifier.fixpoint import Fixpoint
@@ -289,7 +289,7 @@ class _Run:
             self._one(engine, 0, start, explores)
             for function in code.functions:
                 if function.is_global:
-                    state = globals.global_entry_state(self.env, function.function)
+                    state = prototypes.global_entry_state(self.env, function.function)
                     if isinstance(state, Fault):
                         engine.report(function.base, state, None)
                         continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from anybpf.btf import BTFBuilder
 from anybpf.btf import types as t
 from anybpf.objects.specs import Function
-from anybpf.verifier import globals as global_functions
+from anybpf.verifier import prototypes as global_functions
 from anybpf.verifier.environment import Environment, Fault
 from anybpf.verifier.state import State
 from anybpf.verifier.values import CONTEXT, MEMORY, NUMBER, UNINIT, Value, number
