@@ -421,7 +421,7 @@ class Grammar:
         elif kind < 95:
             if self.scratch_call():
                 self.callback()
-        elif kind < 97:
+        elif kind < 96:
             self.atomic()
         elif kind < 98:
             self.touching()
@@ -616,11 +616,13 @@ class Grammar:
         if low == high or self.perm[high] == LOCKED:
             return
         w.move(high, self.number())
-        mask: i64 = MASKS[chance.below(9)]
+        # Small ranges: inputs must find the one place where they touch.
+        few: i64 = 3 if not chance.one_in(4) else 9
+        mask: i64 = MASKS[chance.below(few)]
         start: i64 = 0 if chance.one_in(2) else chance.between(-20, 20)
         wide = not chance.one_in(4)
         w.alu(AND, low, mask)
-        w.alu(AND, high, MASKS[chance.below(9)])
+        w.alu(AND, high, MASKS[chance.below(few)])
         if start != 0:
             w.alu(ADD, low, start)
         w.alu(ADD, high, start + mask + chance.between(-1, 1))
