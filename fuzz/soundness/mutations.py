@@ -110,14 +110,8 @@ MUTATIONS: Final[list[Mutation]] = [
     Mutation(
         "packet reach is one byte too long",
         "branch.py",
-        "    if op == JLT:\n        size = size + 1\n    elif op != JLE and op != JEQ:\n"
-        "        return True\n    if unknown is not None:\n        known = st.known(unknown)\n"
-        "        if known.low < 0 or known.high + size > numbers.U16.high:\n"
-        "            return True\n    st.extend_reach(unknown, size)",
-        "    if op == JLT or op == JLE:\n        size = size + 1\n    elif op != JEQ:\n"
-        "        return True\n    if unknown is not None:\n        known = st.known(unknown)\n"
-        "        if known.low < 0 or known.high + size > numbers.U16.high:\n"
-        "            return True\n    st.extend_reach(unknown, size)",
+        "    st.extend_reach(unknown, size)\n    return True",
+        "    st.extend_reach(unknown, size + 1)\n    return True",
     ),
     # Arithmetic.
     Mutation(
