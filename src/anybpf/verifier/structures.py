@@ -118,6 +118,13 @@ def find_place(btf: BTF, struct: t.Composite, offset: int, size: int) -> Place:
         place.owner = struct.name
         place.field = member.name
         if not isinstance(found, t.Pointer):
+            end = member.bit_offset // 8 + layout.size_of(btf, member.type_id)
+            whole = struct.kind == t.KIND_STRUCT and not member.bitfield_size
+            if whole and offset + size > end:
+                place.what = NOT_THERE
+                place.problem = (
+                    f"{member.name} of {struct.kind_name} {struct.name} ends at byte {end}"
+                )
             return place
         if inner != 0 or size != 8:
             place.what = NOT_THERE
