@@ -437,17 +437,14 @@ class Merger:
     def _stacks(self, live_cells: i64) -> tuple[list[Cell], bool]:
         a = self.left.stack
         b = self.right.stack
-        out: list[Cell] = []
-        changed = False
+        out = a  # until a cell differs
         i: i64 = 0
         count: i64 = len(a)
         own = count - FRAME_CELLS
         while i < count:
             x = a[i]
             y = b[i]
-            if x is y and not (isinstance(x, Value) and x.region is not None):
-                out.append(x)
-            else:
+            if x is not y or (isinstance(x, Value) and x.region is not None):
                 if (
                     i >= own
                     and (live_cells >> (i - own)) & 1 == 0
@@ -457,11 +454,12 @@ class Merger:
                     cell: Cell = _plain(written_bytes(x) & written_bytes(y))
                 else:
                     cell = self.cell(x, y)
-                out.append(cell)
                 if cell is not x:
-                    changed = True
+                    if out is a:
+                        out = a.copy()
+                    out[i] = cell
             i = i + 1
-        return (out, True) if changed or a is not b else (a, False)
+        return out, out is not a
 
     def _facts(self) -> tuple[dict[Unknown, Range], bool]:
         a = self.left.facts

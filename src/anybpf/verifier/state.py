@@ -295,12 +295,9 @@ class State:
 
     def push_frame(self) -> None:
         self.depth = self.depth + 1
-        self.stack = self.stack.copy()
+        blank: Cell = UNWRITTEN
+        self.stack = self.stack + [blank] * FRAME_CELLS
         self.own_stack = True
-        i: i64 = 0
-        while i < FRAME_CELLS:
-            self.stack.append(UNWRITTEN)
-            i = i + 1
 
     def pop_frame(self) -> None:
         self.depth = self.depth - 1
