@@ -41,24 +41,7 @@ from anybpf.verifier.values import (
     number,
     unknown_number,
 )
-
-# Operations, numbered as in the upper half of the opcode (RFC 9669, section 4.1); the signed
-# divisions, which share their opcode with the unsigned, have numbers of their own.
-ADD: Final = 0
-SUB: Final = 1
-MUL: Final = 2
-DIV: Final = 3
-OR: Final = 4
-AND: Final = 5
-LSH: Final = 6
-RSH: Final = 7
-NEG: Final = 8
-MOD: Final = 9
-XOR: Final = 10
-MOV: Final = 11
-ARSH: Final = 12
-SDIV: Final = 20
-SMOD: Final = 21
+from anybpf.verifier.words import ADD, AND, ARSH, LSH, MUL, OR, RSH, SUB, XOR
 
 U32: Final = 0xFFFFFFFF
 # How far alternatives of alternatives are computed separately.

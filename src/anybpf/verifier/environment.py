@@ -20,7 +20,6 @@ from anybpf.verifier.values import (
     FUNCTION,
     MAP,
     MAP_VALUE,
-    READ_ONLY,
     STACK,
     Region,
 )
@@ -174,5 +173,3 @@ class Environment:
 
 # Frames of calls, the entry function's included.
 MAX_DEPTH: Final = 8
-
-__all__ = ["MAX_DEPTH", "READ_ONLY", "Budget", "Environment", "Fault", "MapInfo"]

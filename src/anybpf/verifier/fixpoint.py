@@ -14,7 +14,7 @@ from mypy_extensions import i64
 from anybpf.verifier import numbers
 from anybpf.verifier.calls import Calling
 from anybpf.verifier.deduction import FUEL, select
-from anybpf.verifier.engine import ALL, Engine, Exit, Found, GaveUp, Work
+from anybpf.verifier.engine import ALL, Engine, Exit, Found, Work
 from anybpf.verifier.environment import Fault
 from anybpf.verifier.flow import BRANCHES, CALLS, EXITS, Block, Graph
 from anybpf.verifier.operations import Branch, CallFunction, Operation
@@ -632,6 +632,3 @@ def _left(act: Activation, end: i64, mark: i64) -> bool:
             return True
         mark = mark + 1
     return False
-
-
-__all__ = ["Fixpoint", "Found", "GaveUp"]

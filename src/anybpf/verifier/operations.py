@@ -12,9 +12,6 @@ from mypy_extensions import i64
 from anybpf.verifier import access, numbers
 from anybpf.verifier import arithmetic as ranges
 from anybpf.verifier.compute import (
-    ADD,
-    NEG,
-    SUB,
     arithmetic,
     low_half,
     move_pointer,
@@ -50,6 +47,7 @@ from anybpf.verifier.values import (
     is_unset,
     unknown_number,
 )
+from anybpf.verifier.words import ADD, NEG, SUB
 
 
 class Operation:

@@ -13,11 +13,9 @@ from mypy_extensions import i64
 
 from anybpf.isa.instruction import Instruction
 from anybpf.objects.specs import EXCEPTION_CALLBACK, Function, ProgramSpec
-from anybpf.verifier import arithmetic as ranges
 from anybpf.verifier import calls, flow, kfuncs, liveness, maps, prototypes
-from anybpf.verifier.compute import ARSH, DIV, LSH, MOD, MOV, NEG, RSH, SDIV, SMOD
 from anybpf.verifier.environment import Environment, Fault
-from anybpf.verifier.flow import BRANCHES, Graph
+from anybpf.verifier.flow import Graph
 from anybpf.verifier.liveness import CallUse
 from anybpf.verifier.operations import (
     Arithmetic,
@@ -37,9 +35,9 @@ from anybpf.verifier.operations import (
     Store,
     StoreRelease,
     SwapBytes,
-    scalar,
 )
-from anybpf.verifier.values import FUNCTION, MAP, MAP_VALUE, NUMBER, Value, number
+from anybpf.verifier.values import FUNCTION, MAP, MAP_VALUE, Value, number
+from anybpf.verifier.words import ARSH, DIV, LSH, MOD, MOV, NEG, RSH, SDIV, SMOD
 
 U32: Final = 0xFFFFFFFF
 # Sizes by the two size bits of loads and stores (RFC 9669, section 5): W, H, B, DW.
@@ -114,7 +112,7 @@ class Code:
             operations.append(made)
             at = at + 1
         graph = flow.build(instructions, breaks)
-        if _is_needed(graph):
+        if liveness.is_needed(graph):
             liveness.compute(graph, instructions, uses)
         for block in graph.blocks:
             last = block.last + 1
@@ -351,20 +349,9 @@ class Code:
         return made if isinstance(made, Operation) else Refused(pc, made)
 
 
-def _is_needed(graph: Graph) -> bool:
-    """Whether anything asks what is live: only merges, loops and calls do."""
-    for block in graph.blocks:
-        if block.predecessors > 1 or block.is_head or block.ending == flow.CALLS:
-            return True
-    return False
-
-
 def _refused(pc: i64, kind: str, message: str) -> Operation:
     return Refused(pc, Fault(kind, message))
 
 
 def _frame_pointer(pc: i64) -> Operation:
     return _refused(pc, "read-only", "writes r10, the frame pointer, which cannot be changed")
-
-
-__all__ = ["BRANCHES", "NUMBER", "Code", "FunctionCode", "ranges", "scalar"]
