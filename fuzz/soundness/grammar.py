@@ -11,8 +11,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from anybpf.isa.instruction import Instruction
-from fuzz.soundness.chance import Chance
-from fuzz.soundness.writer import (
+from anybpf.isa.opcodes import (
     ADD,
     AND,
     ARSH,
@@ -37,8 +36,9 @@ from fuzz.soundness.writer import (
     RSH,
     SUB,
     XOR,
-    Writer,
 )
+from fuzz.soundness.chance import Chance
+from fuzz.soundness.writer import Writer
 
 # What the writer thinks a register holds.
 NONE: Final = 0

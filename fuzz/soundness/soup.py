@@ -7,9 +7,10 @@ from typing import Final
 from mypy_extensions import i64
 
 from anybpf.isa.instruction import Instruction
+from anybpf.isa.opcodes import ADD, DIV, JEQ, LSH, MOD
 from fuzz.soundness.chance import Chance
 from fuzz.soundness.grammar import COMPARISONS, CONSTANTS, OPERATIONS, SIZES
-from fuzz.soundness.writer import ADD, DIV, JEQ, LSH, MOD, Writer
+from fuzz.soundness.writer import Writer
 
 SOME_HELPERS: Final[list[int]] = [5, 7, 8]
 

@@ -8,32 +8,6 @@ from mypy_extensions import i64
 
 from anybpf.isa.instruction import Instruction
 
-ADD: Final = 0x00
-SUB: Final = 0x10
-MUL: Final = 0x20
-DIV: Final = 0x30
-OR: Final = 0x40
-AND: Final = 0x50
-LSH: Final = 0x60
-RSH: Final = 0x70
-NEG: Final = 0x80
-MOD: Final = 0x90
-XOR: Final = 0xA0
-MOV: Final = 0xB0
-ARSH: Final = 0xC0
-
-JEQ: Final = 0x10
-JGT: Final = 0x20
-JGE: Final = 0x30
-JSET: Final = 0x40
-JNE: Final = 0x50
-JSGT: Final = 0x60
-JSGE: Final = 0x70
-JLT: Final = 0xA0
-JLE: Final = 0xB0
-JSLT: Final = 0xC0
-JSLE: Final = 0xD0
-
 SIZE_BITS: Final[list[int]] = [0, 0x10, 0x08, 0, 0x00, 0, 0, 0, 0x18]
 
 
