@@ -184,7 +184,8 @@ class MapArgument(ArgumentRule):
                 self.register,
             )
         call.map = index
-        if env.maps[index].type_name in rule.accepted and not rule.writes_map:
+        info = env.maps[index]
+        if info.type_name in rule.accepted and not (rule.writes_map and map_is_read_only(info)):
             return None
         return self.accept(env, rule, index)
 

@@ -33,6 +33,7 @@ def accesses(code: Code) -> list[Access]:
 
 def forget(code: Code) -> None:
     """Start over: what was noted so far came from ways that may not exist."""
+    code.env.mixes_bases = False
     for access in accesses(code):
         access.seen_kinds = 0
 
@@ -40,6 +41,8 @@ def forget(code: Code) -> None:
 def conflicts(code: Code) -> list[Found]:
     """The accesses that were made through pointers that do not go together."""
     found: list[Found] = []
+    if not code.env.mixes_bases:
+        return found
     for access in accesses(code):
         kinds = access.seen_kinds & ~KIND_BITS[MIXED]
         for kind in TRANSLATED:

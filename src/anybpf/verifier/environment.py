@@ -69,6 +69,7 @@ class MapInfo:
         "spec",
         "type",
         "type_name",
+        "value_flags",
         "value_region",
         "value_size",
     )
@@ -88,6 +89,8 @@ class MapInfo:
         # Locks, timers, kernel pointers in the value; found in its type when first asked for.
         self.fields: FieldMap | None = None
         self.region: Region = Region(MAP, 0, False, index)
+        # Of regions that are values of the map; -1 as long as nobody asked.
+        self.value_flags: i64 = -1
         # For pointers straight into the map's one value (global data, arrays).
         self.value_region: Region = Region(MAP_VALUE, spec.value_size, False, index)
 
@@ -118,6 +121,7 @@ class Environment:
         "leaks_allowed",
         "lookups",
         "maps",
+        "mixes_bases",
         "platform",
         "program",
         "program_type",
@@ -159,6 +163,8 @@ class Environment:
         # Whether pointers are held to what Linux holds them to, used or not: how they are moved,
         # taken apart and where they are put.
         self.strict_pointers: bool = False
+        # Whether some load or store was made through pointers of several kinds.
+        self.mixes_bases: bool = False
         # The types of the running kernel, for typed contexts; None where they are not known.
         self.kernel_btf: BTF | None = None
         # Callbacks that run after the call that names them: function index, state at its entry.

@@ -38,7 +38,8 @@ def problem(env: Environment, code: Code) -> Found | None:
             return _found(
                 code.functions[handler].base, f"{name}, which handles exceptions, {wrong}"
             )
-    return _misplaced(code, handler)
+    # Only a handler and callbacks can be in the wrong place.
+    return _misplaced(code, handler) if tags or code.takes_addresses else None
 
 
 def _found(pc: i64, message: str) -> Found:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from mypy_extensions import i64
 
 from anybpf.platforms.model import ReturnRange
@@ -16,14 +14,11 @@ from anybpf.verifier.state import State
 from anybpf.verifier.typed import returns_nothing
 from anybpf.verifier.values import MEMORY, MIXED, NUMBER, UNINIT, Value
 
-# Program types that stand for functions of the kernel, some of which return nothing.
-VOID_TARGETS: Final = ("lsm", "struct_ops")
-
 
 def check_exit(st: State, env: Environment) -> Fault | None:
     """The end of the entry function."""
     value = settled(st, st.regs[0])
-    if env.program_type.name in VOID_TARGETS and returns_nothing(env):
+    if rulebook(env).may_be_void and returns_nothing(env):
         return nothing_held(st)
     if faults.may_be_unset(value):
         return _nothing_returned()

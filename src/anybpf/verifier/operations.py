@@ -366,7 +366,7 @@ class Access(Operation):
         self.seen_high: i64 = 0
         self.seen_index: i64 = -1
 
-    def note(self, st: State, pointer: Value) -> None:
+    def note(self, st: State, env: Environment, pointer: Value) -> None:
         """Remember what was accessed; the engines rely on it."""
         low = pointer.offset + self.offset
         high = low
@@ -389,7 +389,11 @@ class Access(Operation):
                 self.seen_high = high
             if index != self.seen_index:
                 self.seen_index = -2
-        self.seen_kinds = self.seen_kinds | KIND_BITS[pointer.kind]
+        kinds = self.seen_kinds | KIND_BITS[pointer.kind]
+        if kinds != self.seen_kinds:
+            if self.seen_kinds != 0:
+                env.mixes_bases = True
+            self.seen_kinds = kinds
 
 
 KIND_BITS: list[i64] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096]
@@ -413,7 +417,7 @@ class Load(Access):
             pointer = st.settled(pointer)
             found = access.load(st, env, pointer, self.offset, self.size, self.signed)
         if isinstance(found, Value):
-            self.note(st, pointer)
+            self.note(st, env, pointer)
             st.regs[self.dst] = found
             return None
         assert isinstance(found, Fault)
@@ -463,7 +467,7 @@ class Store(Access):
             pointer = st.settled(pointer)
             fault = access.store(st, env, pointer, self.offset, self.size, value)
         if fault is None:
-            self.note(st, pointer)
+            self.note(st, env, pointer)
         elif fault.register < 0:
             fault.register = self.base
         return fault
@@ -565,7 +569,7 @@ class Atomic(Access):
                 old.register = self.base
             return old
         assert isinstance(old, Value)
-        self.note(st, pointer)
+        self.note(st, env, pointer)
         if self.result >= 0:
             if old.kind != NUMBER and (old.kind == MIXED or self.size != 8):
                 old = unknown_number(width_range(self.size))

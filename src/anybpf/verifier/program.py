@@ -69,15 +69,19 @@ class FunctionCode:
 
 
 class Code:
-    """All functions of a program, the entry first."""
+    """All functions of a program, the entry first.
 
-    __slots__ = ("by_name", "env", "functions", "maps")
+    ``takes_addresses``: some instruction takes the address of a function, as callbacks need it.
+    """
+
+    __slots__ = ("by_name", "env", "functions", "maps", "takes_addresses")
 
     def __init__(self, env: Environment, program: ProgramSpec, maps: dict[str, i64]) -> None:
         self.env: Environment = env
         self.maps: dict[str, i64] = maps
         self.functions: list[FunctionCode] = []
         self.by_name: dict[str, i64] = {}
+        self.takes_addresses: bool = False
         base: i64 = 0
         # Without calls, and tags that name further functions, there is only the entry.
         entry = program.function
@@ -304,6 +308,7 @@ class Code:
                 return Constant(pc, dst, Value(MAP_VALUE, place, None, info.value_region))
             return Constant(pc, dst, Value(MAP, 0, None, info.region))
         if insn.is_function_load:
+            self.takes_addresses = True
             function = self.by_name.get(insn.reference, -1)
             if function < 0:
                 return _refused(

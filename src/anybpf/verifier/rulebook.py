@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from anybpf.verifier.structures import Structure
     from anybpf.verifier.typed import ArgumentType
 
+# Program types that stand for functions of the kernel, some of which return nothing.
+VOID_TARGETS = ("lsm", "struct_ops")
+
 # Flags of map creation: Linux UAPI header linux/bpf.h.
 RDONLY_PROG = 1 << 7
 WRONLY_PROG = 1 << 8
@@ -47,6 +50,7 @@ class Rulebook:
         "context_arithmetic",
         "gpl",
         "helpers",
+        "may_be_void",
         "packet_arguments",
         "packet_free",
         "packet_writes",
@@ -65,6 +69,7 @@ class Rulebook:
         self.context: Layout = Layout(kind.context, attach_type)
         self.context_arithmetic: bool = env.platform.allows("context_arithmetic")
         self.pointees: dict[str, Layout | None] = {}
+        self.may_be_void: bool = kind.name in VOID_TARGETS
         # What may be returned, by what the program attaches to.
         self.returns: dict[str, ReturnRange | None] = {}
         # Helpers by number: the rule, or why this program may not call it.
@@ -174,6 +179,8 @@ def map_is_write_only(info: MapInfo) -> bool:
 
 def value_flags(env: Environment, info: MapInfo) -> i64:
     """The flags of regions that are values of the map."""
+    if info.value_flags >= 0:
+        return info.value_flags
     flags: i64 = 0
     kind = info.type
     if map_is_read_only(info) or (kind is not None and kind.read_only):
@@ -182,6 +189,7 @@ def value_flags(env: Environment, info: MapInfo) -> i64:
         flags = flags | SPECIAL_VALUE
     if int(info.spec.flags) & WRONLY_PROG:
         flags = flags | WRITE_ONLY
+    info.value_flags = flags
     return flags
 
 

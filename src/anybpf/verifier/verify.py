@@ -228,22 +228,26 @@ class _Run:
         for function in code.functions:
             for index, kind, message in function.graph.problems:
                 found.append(Found(function.base + index, Fault(kind, message), None, []))
-            if not self.platform.rules.get("unreachable_code", False):
+            if function.graph.unreachable and not self._allows_unreachable():
                 for index in function.graph.unreachable:
                     fault = Fault("unreachable", "no way through the program leads here")
                     found.append(Found(function.base + index, fault, None, []))
-        if not found and not self.platform.rules.get("unreachable_code", False):
+        if len(code.functions) > 1 and not found and not self._allows_unreachable():
             called = code.called()
             for function in code.functions:
                 if function.index not in called:
                     name = function.function.name
                     fault = Fault("unreachable", f"nothing that the program calls calls {name}")
                     found.append(Found(function.base, fault, None, []))
-        for look in (stackdepth.problem, exceptions.problem):
-            other = None if found else look(self.env, code)
-            if other is not None:
-                found.append(other)
-        return found
+        if found:
+            return found
+        other = stackdepth.problem(self.env, code)
+        if other is None:
+            other = exceptions.problem(self.env, code)
+        return [] if other is None else [other]
+
+    def _allows_unreachable(self) -> bool:
+        return bool(self.platform.rules.get("unreachable_code", False))
 
     def _analyse(self, code: Code) -> list[Found]:
         deadline = 0.0
