@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from anybpf.verifier.environment import Environment
-from anybpf.verifier.state import FRAME_CELLS, REGISTERS, State
+from anybpf.verifier.state import (
+    BLANK_STACK,
+    NO_FACTS,
+    NO_NULLNESS,
+    NO_REACH,
+    REGISTERS,
+    State,
+)
 from anybpf.verifier.values import (
     CONTEXT,
     NOTHING,
     PACKET,
     STACK,
-    UNWRITTEN,
-    Cell,
     Region,
     Value,
 )
@@ -36,6 +41,12 @@ def blank_state(env: Environment) -> State:
     """A state of the outermost frame in which only r10 is set."""
     regs = [NOTHING] * REGISTERS
     regs[10] = Value(STACK, 0, None, env.stack_regions[0])
-    blank: Cell = UNWRITTEN
-    stack = [blank] * FRAME_CELLS
-    return State(regs, stack, {}, {}, {}, {}, Region(PACKET, 0, False, -1))
+    return State(
+        regs,
+        BLANK_STACK,
+        NO_FACTS,
+        NO_NULLNESS,
+        NO_REACH,
+        NO_REACH,
+        Region(PACKET, 0, False, -1),
+    )

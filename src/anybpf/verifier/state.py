@@ -37,6 +37,11 @@ PACKET_MAX: Final = 65535
 
 NO_TIES: Final[list[Unknown]] = []
 NO_SIDES: Final[dict[Record, bool]] = {}
+# What states begin with: shared, as states copy what they change.
+BLANK_STACK: Final[list[Cell]] = [UNWRITTEN for _ in range(FRAME_CELLS)]
+NO_FACTS: Final[dict[Unknown, Range]] = {}
+NO_NULLNESS: Final[dict[Region, bool]] = {}
+NO_REACH: Final[dict[Unknown | None, i64]] = {}
 
 
 class Relation:
@@ -265,8 +270,8 @@ class State:
     def forget_packet(self) -> None:
         """The packet may have moved: its pointers are no good any more."""
         self.packet = Region(PACKET, 0, False, -1)
-        self.reach = {}
-        self.meta_reach = {}
+        self.reach = NO_REACH
+        self.meta_reach = NO_REACH
 
     # What must be given back.
 
@@ -295,8 +300,7 @@ class State:
 
     def push_frame(self) -> None:
         self.depth = self.depth + 1
-        blank: Cell = UNWRITTEN
-        self.stack = self.stack + [blank] * FRAME_CELLS
+        self.stack = self.stack + BLANK_STACK
         self.own_stack = True
 
     def pop_frame(self) -> None:
