@@ -25,6 +25,7 @@ from anybpf.verifier.record import Journal
 from anybpf.verifier.state import State
 from anybpf.verifier.values import Choice, Phi, Record, Value
 
+NO_STEPS: Final[list[i64]] = []
 # Everything is live.
 ALL: Final = -1
 # How often one failing instruction may be tried again on parts of its state.
@@ -150,12 +151,12 @@ class Engine:
     def merged(self, a: State, b: State, live: i64, live_cells: i64) -> State:
         """Both in one, with a record of the merge."""
         self.work.merges = self.work.merges + 1
-        return Merger(a, b, self.journal, False, []).run(live, live_cells)
+        return Merger(a, b, self.journal, False, NO_STEPS).run(live, live_cells)
 
     def joined(self, a: State, b: State, live: i64, live_cells: i64, widens: bool) -> State:
         """Both in one, for good."""
         self.work.merges = self.work.merges + 1
-        steps: list[i64] = []
+        steps = NO_STEPS
         if widens:
             self.work.widenings = self.work.widenings + 1
             steps = self.widening_steps()

@@ -8,7 +8,7 @@ of a loop, keeps no record: its sides are many turns, not one.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 from mypy_extensions import i64
 
@@ -392,21 +392,19 @@ class Merger:
         """The merged state. Registers and cells that are not live are left out."""
         left = self.left
         right = self.right
-        regs: list[Value] = []
         a = left.regs
         b = right.regs
+        regs = a.copy()
         i: i64 = 0
         count: i64 = len(a)
         while i < count:
             if i >= REGISTERS or (live >> i) & 1:
                 x = a[i]
                 y = b[i]
-                if x is y and x.region is None:
-                    regs.append(x)
-                else:
-                    regs.append(self.value(x, y))
+                if x is not y or x.region is not None:
+                    regs[i] = self.value(x, y)
             else:
-                regs.append(NOTHING)
+                regs[i] = NOTHING
             i = i + 1
         stack = left.stack
         own_stack = False
@@ -435,9 +433,11 @@ class Merger:
         return made
 
     def _stacks(self, live_cells: i64) -> tuple[list[Cell], bool]:
-        a = self.left.stack
-        b = self.right.stack
-        out = a  # until a cell differs
+        same = self.left.stack
+        out = same  # until a cell differs
+        # Most cells are the same: only of others it is asked what kinds of cells they are.
+        a = cast("list[object]", same)
+        b = cast("list[object]", self.right.stack)
         i: i64 = 0
         count: i64 = len(a)
         own = count - FRAME_CELLS
@@ -445,6 +445,7 @@ class Merger:
             x = a[i]
             y = b[i]
             if x is not y or (isinstance(x, Value) and x.region is not None):
+                assert isinstance(x, Cell) and isinstance(y, Cell)
                 if (
                     i >= own
                     and (live_cells >> (i - own)) & 1 == 0
@@ -455,11 +456,11 @@ class Merger:
                 else:
                     cell = self.cell(x, y)
                 if cell is not x:
-                    if out is a:
-                        out = a.copy()
+                    if out is same:
+                        out = same.copy()
                     out[i] = cell
             i = i + 1
-        return out, out is not a
+        return out, out is not same
 
     def _facts(self) -> tuple[dict[Unknown, Range], bool]:
         a = self.left.facts

@@ -30,8 +30,8 @@ class Merge(Record):
         self.forgotten = True
         self.left = nothing
         self.right = nothing
-        self.phis = []
-        self.regions = []
+        self.phis.clear()
+        self.regions.clear()
 
 
 class Journal:
