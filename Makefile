@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # The clang inside the ziglang wheel compiles C to BPF where the machine's own cannot.
 EXTRAS := test$(shell clang --print-targets 2>/dev/null | grep -q bpf || echo ,compile)
-BUILT_FROM := pyproject.toml setup.py build_backend/backend.py $(wildcard src/core/*.[ch]) \
+BUILT_FROM := pyproject.toml setup.py build_backend/backend.py $(shell find src/core -name '*.[ch]') \
 	src/anybpf/errors.py $(shell find src/anybpf/isa src/anybpf/btf src/anybpf/objects \
 		src/anybpf/verifier -name '*.py')
 

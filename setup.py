@@ -39,13 +39,14 @@ def is_left_as_python(path: Path) -> bool:
 
 
 def core() -> Extension:
-    sources = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "src/core").glob("*.c"))
+    sources = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "src/core").rglob("*.c"))
+    headers = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "src/core").rglob("*.h"))
     return Extension(
         "anybpf._core",
         sources,
-        depends=["src/core/anybpf.h"],
+        depends=headers,
         include_dirs=["src/core"],
-        extra_compile_args=[] if os.name == "nt" else ["-std=c11", "-O2", "-fvisibility=hidden"],
+        extra_compile_args=[] if os.name == "nt" else ["-std=gnu11", "-O2", "-fvisibility=hidden"],
     )
 
 

@@ -1,4 +1,4 @@
-"""The C core, `src/core`: see `anybpf.h` there for what each function promises."""
+"""The C core, `src/core`: see the headers there for what each function promises."""
 
 from typing_extensions import Buffer
 

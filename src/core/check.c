@@ -4,7 +4,7 @@
  *
  * Copyright (c) the anybpf authors. SPDX-License-Identifier: MIT
  */
-#include "anybpf.h"
+#include "code.h"
 
 /* Classes, operations and modes: RFC 9669 sections 3 to 5. */
 enum { LD, LDX, ST, STX, ALU, JMP, JMP32, ALU64 };

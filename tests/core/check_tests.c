@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "anybpf.h"
+#include "code.h"
 
 static int failures;
 

@@ -5,7 +5,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include "anybpf.h"
+#include "../anybpf.h"
 
 typedef struct anybpf_verdict (*check_function)(const uint8_t *, size_t, bool);
 

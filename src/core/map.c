@@ -1,0 +1,314 @@
+/* What all maps have in common: making, opening and closing them, and copying values.
+ *
+ * Copyright (c) the anybpf authors. SPDX-License-Identifier: MIT
+ */
+#include "map.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAGIC 0x3170616d66706261u /* "abpfmap1" */
+#define VERSION 1u
+#define MOST_BYTES (UINT64_C(1) << 37) /* of one map, as on Windows: 128 GiB */
+
+static const struct anybpf_map_ops *const kinds[ANYBPF_KINDS] = {
+    [0] = NULL,
+};
+
+const struct anybpf_map_ops *anybpf_kind_ops(uint32_t kind)
+{
+    return kind < ANYBPF_KINDS ? kinds[kind] : NULL;
+}
+
+uint32_t anybpf_kind_by_name(const char *name)
+{
+    uint32_t kind;
+
+    for (kind = 1; kind < ANYBPF_KINDS; kind++)
+        if (kinds[kind] != NULL && strcmp(kinds[kind]->name, name) == 0)
+            return kind;
+    return 0;
+}
+
+bool anybpf_is_per_cpu(uint32_t kind)
+{
+    return kind == ANYBPF_PERCPU_HASH || kind == ANYBPF_PERCPU_ARRAY ||
+           kind == ANYBPF_LRU_PERCPU_HASH;
+}
+
+static uint32_t padded(uint32_t size)
+{
+    return (size + 7u) & ~7u;
+}
+
+size_t anybpf_user_value_size(const struct anybpf_shape *shape)
+{
+    if (!anybpf_is_per_cpu(shape->kind))
+        return shape->value_size;
+    return (size_t)padded(shape->value_size) * shape->cpus;
+}
+
+/* Making and opening. */
+
+static int status_of(int problem)
+{
+    switch (problem) {
+    case 0:
+        return ANYBPF_OK;
+    case EINVAL:
+        return ANYBPF_DAMAGED;
+    case EPERM:
+    case EACCES:
+        return ANYBPF_DENIED;
+    case EEXIST:
+        return ANYBPF_EXISTS;
+    case ENOTSUP:
+        return ANYBPF_NOT_SUPPORTED;
+    default:
+        return ANYBPF_NO_MEMORY;
+    }
+}
+
+/* A view of a map that has its segment; it takes the segment over, come what may. */
+static int make_view(struct anybpf_domain *domain, struct anybpf_segment segment,
+                     const struct anybpf_shape *shape, const struct anybpf_shape *inner,
+                     uint32_t id, bool fresh, struct anybpf_map **out)
+{
+    struct anybpf_map *map = calloc(1, sizeof(*map));
+    struct anybpf_shape *template = NULL;
+    int status = ANYBPF_OK;
+
+    if (inner != NULL) {
+        template = malloc(sizeof(*template));
+        if (template != NULL)
+            *template = *inner;
+    }
+    if (map == NULL || (inner != NULL && template == NULL)) {
+        free(map);
+        free(template);
+        anybpf_segment_release(&segment);
+        return ANYBPF_NO_MEMORY;
+    }
+    map->object.kind = ANYBPF_OBJECT_MAP;
+    map->object.id = id;
+    map->domain = domain;
+    map->segment = segment;
+    map->header = (struct anybpf_map_header *)(void *)segment.base;
+    map->shape = *shape;
+    map->value_stride = padded(shape->value_size);
+    map->inner = template;
+    map->ops = anybpf_kind_ops(shape->kind);
+    if (fresh) {
+        map->header->version = VERSION;
+        map->header->id = id;
+        map->header->shape = *shape;
+        if (map->ops->init != NULL)
+            status = map->ops->init(map);
+        map->header->magic = MAGIC;
+    }
+    if (status == ANYBPF_OK && map->ops->open != NULL)
+        status = map->ops->open(map);
+    if (status == ANYBPF_OK) {
+        struct anybpf_area area = {(uintptr_t)map->values, map->values_size,
+                                   (shape->flags & ANYBPF_PROGRAM_READS_ONLY) == 0};
+
+        status = map->values == NULL ? ANYBPF_OK : status_of(anybpf_add_area(domain, area));
+        if (status == ANYBPF_OK) {
+            status = status_of(anybpf_register(domain, &map->object));
+            if (status != ANYBPF_OK && map->values != NULL)
+                anybpf_remove_area(domain, (uintptr_t)map->values);
+        }
+        if (status != ANYBPF_OK && map->ops->close != NULL)
+            map->ops->close(map);
+    }
+    if (status != ANYBPF_OK) {
+        anybpf_segment_release(&map->segment);
+        free(template);
+        free(map);
+        return status;
+    }
+    *out = map;
+    return ANYBPF_OK;
+}
+
+int anybpf_map_create(struct anybpf_domain *domain, uint32_t id, const struct anybpf_shape *wanted,
+                      const struct anybpf_shape *inner, bool shared, struct anybpf_map **map)
+{
+    struct anybpf_shape shape = *wanted;
+    const struct anybpf_map_ops *ops = anybpf_kind_ops(shape.kind);
+    struct anybpf_segment segment;
+    size_t size = 0;
+    size_t reserve = 0;
+    int status;
+    int problem;
+
+    if (ops == NULL)
+        return ANYBPF_NOT_SUPPORTED;
+    if (memchr(shape.name, 0, sizeof(shape.name)) == NULL)
+        return ANYBPF_NAME_TOO_LONG;
+    if (shape.cpus == 0 || !anybpf_is_per_cpu(shape.kind))
+        shape.cpus = domain->cpus;
+    if (shape.cpus > ANYBPF_MOST_CPUS || shape.cpus < domain->cpus)
+        return ANYBPF_BAD_SIZE;
+    status = ops->measure(domain, &shape, &size, &reserve);
+    if (status != ANYBPF_OK)
+        return status;
+    if (size < sizeof(struct anybpf_map_header) || size > MOST_BYTES || reserve > MOST_BYTES)
+        return size > MOST_BYTES ? ANYBPF_NO_MEMORY : ANYBPF_BAD_SIZE;
+    problem = anybpf_segment_create(&segment, size, reserve, shared, shape.name);
+    if (problem != 0)
+        return status_of(problem);
+    return make_view(domain, segment, &shape, inner, id, true, map);
+}
+
+int anybpf_map_attach(struct anybpf_domain *domain, int fd, bool writable,
+                      struct anybpf_map **map)
+{
+    struct anybpf_segment segment;
+    struct anybpf_map_header *header;
+    struct anybpf_shape shape;
+    const struct anybpf_map_ops *ops;
+    size_t size = 0;
+    size_t reserve = 0;
+    uint32_t id;
+    int problem = anybpf_segment_attach(&segment, fd, sizeof(*header), 0, writable);
+    int status;
+
+    if (problem != 0)
+        return status_of(problem);
+    header = (struct anybpf_map_header *)(void *)segment.base;
+    shape = header->shape;
+    id = header->id;
+    ops = anybpf_kind_ops(shape.kind);
+    if (header->magic != MAGIC || header->version != VERSION || ops == NULL ||
+        memchr(shape.name, 0, sizeof(shape.name)) == NULL || shape.cpus == 0 ||
+        shape.cpus > ANYBPF_MOST_CPUS ||
+        ops->measure(domain, &shape, &size, &reserve) != ANYBPF_OK || segment.size < size) {
+        anybpf_segment_release(&segment);
+        return ANYBPF_DAMAGED;
+    }
+    if (reserve > segment.reserve) { /* it may grow: map it again, with room */
+        anybpf_segment_release(&segment);
+        problem = anybpf_segment_attach(&segment, fd, size, reserve, writable);
+        if (problem != 0)
+            return status_of(problem);
+    }
+    status = make_view(domain, segment, &shape, NULL, id, false, map);
+    return status;
+}
+
+/* A second view of the same shared map in one process would drop the other's participant marks if
+ * they shared a file; maps' files carry none, so closing one is safe. */
+static void release_map(void *thing)
+{
+    struct anybpf_map *map = thing;
+
+    if (map->ops->close != NULL)
+        map->ops->close(map);
+    anybpf_segment_release(&map->segment);
+    free((void *)(uintptr_t)map->inner);
+    free(map);
+}
+
+void anybpf_map_close(struct anybpf_map *map)
+{
+    anybpf_unregister(map->domain, &map->object);
+    if (map->values != NULL)
+        anybpf_remove_area(map->domain, (uintptr_t)map->values);
+    if (!anybpf_defer(map->domain, release_map, map)) {
+        anybpf_synchronize(map->domain, -1);
+        release_map(map);
+    }
+}
+
+/* Copying. Words that are torn only where the hardware could not do otherwise either. */
+
+static bool in_words(const void *a, const void *b, size_t size)
+{
+    return (((uintptr_t)a | (uintptr_t)b | size) & 7u) == 0;
+}
+
+void anybpf_copy_from_shared(void *to, const void *from, size_t size)
+{
+    size_t i;
+
+    if (in_words(to, from, size)) {
+        for (i = 0; i < size / 8; i++)
+            ((uint64_t *)to)[i] =
+                __atomic_load_n((const uint64_t *)from + i, __ATOMIC_RELAXED);
+        return;
+    }
+    for (i = 0; i < size; i++)
+        ((uint8_t *)to)[i] = __atomic_load_n((const uint8_t *)from + i, __ATOMIC_RELAXED);
+}
+
+void anybpf_copy_to_shared(void *to, const void *from, size_t size)
+{
+    size_t i;
+
+    if (in_words(to, from, size)) {
+        for (i = 0; i < size / 8; i++)
+            __atomic_store_n((uint64_t *)to + i, ((const uint64_t *)from)[i], __ATOMIC_RELAXED);
+        return;
+    }
+    for (i = 0; i < size; i++)
+        __atomic_store_n((uint8_t *)to + i, ((const uint8_t *)from)[i], __ATOMIC_RELAXED);
+}
+
+#define SPIN_LOCK_BYTES 4u
+
+void anybpf_copy_value(const struct anybpf_shape *shape, void *to, const void *from)
+{
+    size_t lock = shape->lock_offset;
+    size_t after;
+
+    if (shape->lock_offset == ANYBPF_NO_FIELD) {
+        anybpf_copy_to_shared(to, from, shape->value_size);
+        return;
+    }
+    after = lock + SPIN_LOCK_BYTES;
+    anybpf_copy_to_shared(to, from, lock);
+    anybpf_copy_to_shared((uint8_t *)to + after, (const uint8_t *)from + after,
+                          shape->value_size - after);
+}
+
+/* Multiply and fold, 8 bytes at a time, in the manner of wyhash. */
+
+static uint64_t fold(uint64_t a, uint64_t b)
+{
+    unsigned __int128 product = (unsigned __int128)a * b;
+
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static uint64_t word_at(const uint8_t *at, size_t size)
+{
+    uint64_t word = 0;
+
+    memcpy(&word, at, size);
+    return word;
+}
+
+uint64_t anybpf_hash_bytes(const void *bytes, size_t size, uint64_t seed)
+{
+    const uint8_t *at = bytes;
+    uint64_t hash = seed ^ UINT64_C(0x9e3779b97f4a7c15);
+    size_t left;
+
+    for (left = size; left > 8; left -= 8, at += 8)
+        hash = fold(hash ^ word_at(at, 8), UINT64_C(0xa0761d6478bd642f));
+    hash = fold(hash ^ word_at(at, left), UINT64_C(0xe7037ed1a0b428db) ^ size);
+    return fold(hash, UINT64_C(0x8ebc6af09c88c6e3));
+}
+
+int anybpf_check_update_flags(const struct anybpf_map *map, uint64_t flags)
+{
+    uint64_t known = ANYBPF_NOEXIST | ANYBPF_EXIST;
+
+    if (map->shape.lock_offset != ANYBPF_NO_FIELD)
+        known |= ANYBPF_WITH_LOCK;
+    if ((flags & ~known) != 0 || (flags & 3) == 3)
+        return ANYBPF_BAD_FLAGS;
+    return ANYBPF_OK;
+}

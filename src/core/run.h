@@ -1,0 +1,258 @@
+/* Programs, and one run of one: what the interpreter, compiled code, helpers and hooks share.
+ *
+ * A program sees real addresses. What it may touch is a handful of regions in `struct anybpf_run`;
+ * the interpreter checks every access against them, and whoever gives a program a pointer makes
+ * sure that it leads into one: the stack, the context, the packet, and areas of the domain (the
+ * values of maps) are there already.
+ *
+ * A context lies behind a header of fixed size (`struct anybpf_context`). Its bytes are those of the
+ * platform's structure; fields that hold pointers in fewer than eight bytes (`data` of xdp_md) are
+ * read from the header instead: whoever prepares a program for running turns a load of such a field
+ * into an eight-byte load at a negative offset. So hooks fill one structure, and no field is copied.
+ *
+ * Copyright (c) the anybpf authors. SPDX-License-Identifier: MIT
+ */
+#ifndef ANYBPF_RUN_H
+#define ANYBPF_RUN_H
+
+#include "code.h"
+#include "map.h"
+
+struct anybpf_run;
+struct anybpf_program;
+
+/* Five arguments as the program has them in r1 to r5; what it finds in r0. `run` says who calls. A
+ * helper trusts no pointer and no length: it asks `anybpf_readable` and `anybpf_writable`. One that
+ * cannot go on at all calls `anybpf_stop_run`; the value it returns is then not used. */
+typedef uint64_t (*anybpf_helper)(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5,
+                                  struct anybpf_run *run);
+
+/* Why a run ended. Stable: Python has a text for each. */
+enum anybpf_end {
+    ANYBPF_ENDED = 0,      /* by itself */
+    ANYBPF_OUT_OF_BOUNDS,  /* an access outside what the program may touch */
+    ANYBPF_READ_ONLY,      /* a write to what it may only read */
+    ANYBPF_OUT_OF_BUDGET,  /* instructions */
+    ANYBPF_OUT_OF_TIME,    /* the deadline */
+    ANYBPF_TOO_DEEP,       /* more than eight frames */
+    ANYBPF_BAD_CALL,       /* of what is no function */
+    ANYBPF_HELPER_FAILED,  /* a helper written in Python raised, or cannot be run here */
+    ANYBPF_THROWN,         /* the program ended itself by bpf_throw: `value` is its cookie */
+    ANYBPF_STOPPED,        /* by somebody else: `anybpf_run.stop_now` */
+    ANYBPF_MISALIGNED      /* an atomic operation at an address that is no multiple of its size */
+};
+
+struct anybpf_stop {
+    enum anybpf_end end;
+    uint32_t program; /* id */
+    uint32_t pc;      /* slot in that program's code, as it was loaded */
+    uint64_t address; /* of an access */
+    uint32_t size;
+    bool write;
+    uint64_t value;
+};
+
+/* Regions by index. */
+enum { ANYBPF_STACK_REGION, ANYBPF_CONTEXT_REGION, ANYBPF_PACKET_REGION, ANYBPF_FIRST_AREA };
+#define ANYBPF_REGIONS 16u
+
+struct anybpf_region {
+    uintptr_t start;
+    uint64_t size;
+    bool writable;
+};
+
+#define ANYBPF_FRAME_BYTES 512u
+#define ANYBPF_FRAMES 8u
+#define ANYBPF_MOST_TAIL_CALLS 33u
+
+/* In front of every context. Eight slots of eight bytes: what a platform's structure has no room
+ * for. Slot numbers are part of what a program is prepared for (anybpf.engines.prepare). */
+#define ANYBPF_CONTEXT_HEADER 64u
+enum {
+    ANYBPF_SLOT_DATA,
+    ANYBPF_SLOT_DATA_END,
+    ANYBPF_SLOT_DATA_META,
+    ANYBPF_SLOT_RUN, /* struct anybpf_run *; programs cannot read it */
+    ANYBPF_SLOT_4,
+    ANYBPF_SLOT_5,
+    ANYBPF_SLOT_6,
+    ANYBPF_SLOT_7
+};
+struct anybpf_context {
+    uint64_t slot[8];
+    _Alignas(8) uint8_t bytes[]; /* what r1 points to */
+};
+
+/* A packet in its buffer: room in front to grow into, and behind. */
+struct anybpf_packet {
+    uint8_t *buffer;
+    uint8_t *limit;     /* end of the buffer */
+    uint8_t *data_meta; /* buffer <= data_meta <= data <= data_end <= limit */
+    uint8_t *data;
+    uint8_t *data_end;
+};
+
+/* What happened that the program is asked about, as far as the hook knows it. */
+struct anybpf_event {
+    uint64_t pid_tgid; /* process id above, thread id below */
+    uint64_t uid_gid;  /* gid above, uid below, as on Linux */
+    char comm[16];
+    uint64_t cgroup_id;
+    uint64_t socket_cookie;
+    uint64_t netns_cookie;
+    uint64_t attach_cookie;
+    uint64_t function_ip;
+    uint64_t logon_id;
+    uint64_t process_start_key;
+    uint64_t thread_create_time;
+    int32_t is_admin; /* 1, 0 or a negative number */
+    uint32_t present; /* bits: which of these the hook knows, ANYBPF_EVENT_* */
+    const void *fib;  /* a table for fib_lookup; NULL: no routes */
+    void *host;       /* of the hook that supplies `functions` */
+    const struct anybpf_hook_functions *functions; /* NULL: none */
+};
+enum {
+    ANYBPF_EVENT_PID = 1 << 0,
+    ANYBPF_EVENT_UID = 1 << 1,
+    ANYBPF_EVENT_COMM = 1 << 2,
+    ANYBPF_EVENT_CGROUP = 1 << 3,
+    ANYBPF_EVENT_SOCKET = 1 << 4,
+    ANYBPF_EVENT_NETNS = 1 << 5,
+    ANYBPF_EVENT_ATTACH = 1 << 6,
+    ANYBPF_EVENT_FUNCTION = 1 << 7,
+    ANYBPF_EVENT_LOGON = 1 << 8,
+    ANYBPF_EVENT_PROCESS = 1 << 9,
+    ANYBPF_EVENT_ADMIN = 1 << 10
+};
+
+/* What a hook does for helpers that only it can answer. Any may be NULL. */
+struct anybpf_hook_functions {
+    /* sk_lookup_tcp and its kin: a socket's bytes (struct bpf_sock), in an area; 0: none. */
+    uint64_t (*find_socket)(struct anybpf_run *run, uint32_t protocol, const void *tuple,
+                            uint32_t tuple_size, uint64_t netns, uint64_t flags);
+    void (*release_socket)(struct anybpf_run *run, uint64_t socket);
+    /* More packet than the buffer holds at its ends: false if that cannot be. */
+    bool (*grow_packet)(struct anybpf_run *run, int64_t head, int64_t tail);
+};
+
+/* What redirect and redirect_map decided. */
+struct anybpf_redirect {
+    uint32_t kind; /* 0: nothing; 1: interface; 2: entry of a map */
+    uint32_t map;  /* id */
+    uint64_t key;  /* interface index, or the entry's */
+    uint64_t flags;
+    uint8_t value[8]; /* the entry, copied */
+};
+
+struct anybpf_trace; /* trace.h: counts, steps and watches; only with the tracing interpreter */
+
+struct anybpf_run {
+    struct anybpf_region region[ANYBPF_REGIONS];
+    uint32_t regions;  /* in use */
+    uint32_t next_area; /* where the next area found goes, round and round */
+    uint64_t areas_version;
+
+    struct anybpf_domain *domain;
+    uint32_t seat;                        /* below domain->cpus: the processor */
+    const struct anybpf_program *program; /* that runs now: tail calls change it */
+    void *context;                        /* bytes of an anybpf_context, or any r1 */
+    struct anybpf_packet packet;
+    const struct anybpf_event *event;     /* NULL: nothing is known */
+    struct anybpf_redirect redirect;
+
+    uint64_t budget;   /* instructions that may still be run; counted at jumps back and calls */
+    uint64_t deadline; /* monotonic ns; 0: none */
+    _Atomic bool stop_now; /* set by another thread */
+
+    uint32_t frames;     /* of functions active, 1 in the entry function */
+    uint32_t tail_calls; /* made so far */
+    /* Set by bpf_tail_call when it succeeds: the engine goes on there instead of returning. */
+    const struct anybpf_program *next_program;
+
+    struct anybpf_stop stop;
+
+    uint64_t random; /* state of bpf_get_prandom_u32 */
+    struct anybpf_trace *trace;
+    void *user; /* of whoever started the run */
+
+    /* Runs a function of the program that is running (a callback's value as the program has it) in
+     * a new frame. The engine's; helpers look at `stop.end` afterwards. */
+    uint64_t (*call)(struct anybpf_run *run, uint64_t function, uint64_t r1, uint64_t r2,
+                     uint64_t r3, uint64_t r4, uint64_t r5);
+
+    _Alignas(16) uint8_t stack[ANYBPF_FRAMES * ANYBPF_FRAME_BYTES];
+};
+
+/* One instruction, decoded once: interpreter.c. */
+struct anybpf_op;
+
+/* A program, ready to run. Owned by whoever made it; freed late, as maps are. */
+struct anybpf_program {
+    struct anybpf_object object;
+    struct anybpf_domain *domain;
+    char name[ANYBPF_MOST_NAME];
+    uint8_t *code; /* as prepared, for the interpreter and listings; owned */
+    uint32_t slots;
+    struct anybpf_op *ops; /* decoded; owned */
+    /* Compiled code, or NULL; switched while others run. Same meaning as anybpf_interpret. */
+    uint64_t (*_Atomic native)(void *context, struct anybpf_run *run);
+    struct anybpf_map **maps; /* by index in the code; owned array, borrowed maps */
+    uint32_t map_count;
+    anybpf_helper *helpers; /* by index in the code */
+    void **helper_data;     /* beside each: what a Python helper needs; borrowed */
+    uint32_t helper_count;
+    /* By enum anybpf_status: what the program finds in r0 for each. Owned. */
+    int64_t codes[ANYBPF_STATUSES];
+    uint32_t type;         /* number of the program type on its platform */
+    uint32_t context_size; /* bytes of the structure; 0: r1 is not a context */
+    uint32_t behaviour;    /* ANYBPF_BEHAVES_*: where helpers of one name differ by platform */
+    uint64_t compatible;   /* programs of one tail-call chain have the same */
+    _Atomic uint64_t runs; /* statistics, when switched on */
+    _Atomic uint64_t run_ns;
+    bool counts;           /* statistics on */
+    void *owner;           /* the Python object, borrowed */
+};
+
+enum {
+    ANYBPF_BEHAVES_WINDOWS_TAIL_CALL = 1 << 0, /* failure returns a number to the caller in r0 */
+    ANYBPF_TAIL_CALL_HELPER_FAILS_NEGATIVE = 1 << 1
+};
+
+/* Prepares `run` for programs of the domain: seat, regions, nothing else known. The structure may be
+ * used for many runs. `stack` need not be cleared. */
+void anybpf_run_init(struct anybpf_run *run, struct anybpf_domain *domain, uint32_t seat);
+
+/* Tells the run where the context and packet are; `context` may be NULL. Also after a helper moved
+ * the packet's ends: the context's header is brought up to date. */
+void anybpf_run_set_context(struct anybpf_run *run, struct anybpf_context *context, size_t size,
+                            bool writable);
+void anybpf_run_set_packet(struct anybpf_run *run, const struct anybpf_packet *packet);
+/* r1 as a plain pointer to readable and writable memory, with its length in r2: conformance. */
+void anybpf_run_set_memory(struct anybpf_run *run, void *memory, size_t size);
+
+/* Runs a program, compiled if it is, to its end or to its stop (`run->stop.end`). `r1` as the
+ * program finds it, `r2` as well. The run must be seated. */
+uint64_t anybpf_run_program(struct anybpf_run *run, const struct anybpf_program *program,
+                            uint64_t r1, uint64_t r2);
+
+/* Whether the program may read or write there; with an area's help if need be. A size of 0 is
+ * always fine. */
+bool anybpf_readable(struct anybpf_run *run, uint64_t address, uint64_t size);
+bool anybpf_writable(struct anybpf_run *run, uint64_t address, uint64_t size);
+/* The slow half of a check: finds the region, or an area which becomes one. Its index, or -1. */
+int anybpf_find_region(struct anybpf_run *run, uint64_t address, uint64_t size, bool write);
+
+/* Ends the run as soon as the helper returns. The first reason counts. */
+void anybpf_stop_run(struct anybpf_run *run, enum anybpf_end end);
+
+/* What the program finds for a status. */
+static inline uint64_t anybpf_result(const struct anybpf_run *run, int status)
+{
+    return (uint64_t)run->program->codes[status];
+}
+
+/* Helpers by name ("map_lookup_elem"); NULL: not built. The table is in helpers/table.c. */
+anybpf_helper anybpf_helper_by_name(const char *name);
+
+#endif
