@@ -275,9 +275,11 @@ void anybpf_copy_value(const struct anybpf_shape *shape, void *to, const void *f
 
 /* Multiply and fold, 8 bytes at a time, in the manner of wyhash. */
 
+__extension__ typedef unsigned __int128 wide;
+
 static uint64_t fold(uint64_t a, uint64_t b)
 {
-    unsigned __int128 product = (unsigned __int128)a * b;
+    wide product = (wide)a * b;
 
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
