@@ -8,9 +8,13 @@
     │   ├── EncodeError          an instruction that has no encoding
     │   ├── AssemblerError       assembly text: line and column
     │   ├── LinkError            objects that cannot be made one, calls that lead nowhere
-    │   └── CompilerError        C source that the compiler refused, or no compiler
+    │   ├── CompilerError        C source that the compiler refused, or no compiler
+    │   └── VerifierError        a program that was not proved safe: its verification
     ├── NotFound                 a name that nothing here bears
-    └── NotSupported             a back end or platform that cannot do it
+    ├── NotSupported             a back end or platform that cannot do it
+    ├── PolicyError              a policy of the runtime forbids it: which one
+    ├── ClosedError              an object that was closed, and is used
+    └── RunError                 a program that was stopped: why and at which instruction
 
 An error says what was attempted, on what, what was found, and what to do next. This module knows
 nothing of files, platforms or commands; whoever raises the error does.
@@ -103,6 +107,59 @@ class AssemblerError(InputError):
 
 class CompilerError(InputError):
     """The C compiler refused a source file, or there is no compiler that makes BPF."""
+
+
+class VerifierError(InputError):
+    """A program was not proved safe, so it is not loaded.
+
+    ``verification`` is the :class:`anybpf.verifier.Verification` that says why.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, verification: object = None) -> None:
+        self.message = message
+        self.verification = verification
+        super().__init__(message)
+
+
+class PolicyError(AnyBPFError):
+    """A policy of the runtime forbids it; ``policy`` names the one and ``rule`` what it says."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, policy: str, rule: str) -> None:
+        self.message = message
+        self.policy = policy
+        self.rule = rule
+        super().__init__(message, policy, rule)
+
+    def __str__(self) -> str:
+        return f"{self.message}: policy {self.policy!r} says {self.rule}"
+
+
+class ClosedError(AnyBPFError, ValueError):
+    """An object is used after it was closed."""
+
+
+class RunError(AnyBPFError):
+    """A program was stopped before its end.
+
+    ``reason`` is one word ("out-of-bounds", "out-of-budget", ...), ``program`` the name of the
+    program that ran at that moment and ``slot`` the instruction in it, in units of eight bytes.
+    """
+
+    def __init__(
+        self, message: str, *, reason: str = "", program: str = "", slot: int = -1
+    ) -> None:
+        self.message = message
+        self.reason = reason
+        self.program = program
+        self.slot = slot
+        super().__init__(message, reason, program, slot)
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class NotFound(AnyBPFError):
