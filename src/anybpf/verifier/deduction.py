@@ -6,7 +6,7 @@ gets here. Whatever is not followed up is merely not known; stopping early is al
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 from mypy_extensions import i64
 
@@ -340,10 +340,12 @@ def _settle_all(st: State) -> bool:
             if settled is not value:
                 regs[i] = settled
         i = i + 1
+    # As objects: the class of most cells is of no interest.
+    cells = cast("list[object]", st.stack)
     i = 0
-    count = len(st.stack)
+    count = len(cells)
     while i < count:
-        cell = st.stack[i]
+        cell = cells[i]
         if isinstance(cell, Value):
             if cell.unknown is not None or cell.region is not None or cell.kind == MIXED:
                 settled = settle_value(st, cell)

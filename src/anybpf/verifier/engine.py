@@ -227,11 +227,12 @@ class Engine:
                 part = st.copy()
                 part.fuel = FUEL
                 if select(part, merge, side == 0):
-                    fault = self.attempt(part, operation)
-                    if fault is not None:
-                        part = st.copy()
-                        part.fuel = FUEL
-                        select(part, merge, side == 0)
+                    tried = part.copy()
+                    tried.fuel = part.fuel
+                    fault = self.attempt(tried, operation)
+                    if fault is None:
+                        part = tried
+                    else:
                         again = self._split(part, operation)
                         if again is None:
                             good = False

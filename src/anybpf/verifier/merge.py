@@ -434,18 +434,19 @@ class Merger:
 
     def _stacks(self, live_cells: i64) -> tuple[list[Cell], bool]:
         same = self.left.stack
+        other = self.right.stack
         out = same  # until a cell differs
         # Most cells are the same: only of others it is asked what kinds of cells they are.
         a = cast("list[object]", same)
-        b = cast("list[object]", self.right.stack)
+        b = cast("list[object]", other)
         i: i64 = 0
         count: i64 = len(a)
         own = count - FRAME_CELLS
         while i < count:
-            x = a[i]
-            y = b[i]
-            if x is not y or (isinstance(x, Value) and x.region is not None):
-                assert isinstance(x, Cell) and isinstance(y, Cell)
+            seen = a[i]
+            if seen is not b[i] or (isinstance(seen, Value) and seen.region is not None):
+                x = same[i]
+                y = other[i]
                 if (
                     i >= own
                     and (live_cells >> (i - own)) & 1 == 0

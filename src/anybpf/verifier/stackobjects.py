@@ -5,7 +5,7 @@ Which arguments they are is checked in ``special``; here they are made and ended
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 from mypy_extensions import i64
 
@@ -71,6 +71,7 @@ def end_object(st: State, identity: Region) -> None:
 def forget_packet(st: State) -> None:
     """The packet may have moved: its pointers and slices of it are no good any more."""
     st.forget_packet()
-    for cell in st.stack:
+    # As objects: the class of most cells is of no interest.
+    for cell in cast("list[object]", st.stack):
         if isinstance(cell, ObjectCell) and cell.index == 0 and cell.detail == PACKET_DYNPTR:
             invalidate(st, cell.identity)
