@@ -154,6 +154,10 @@ int anybpf_domain_create(struct anybpf_domain **out, uint32_t cpus, bool shared)
     header->version = VERSION;
     header->cpus = cpus;
     header->seats = domain->seats;
+    if (!anybpf_random_bytes(&header->identity, sizeof(header->identity))) {
+        anybpf_domain_free(domain);
+        return EIO;
+    }
     atomic_store(&header->next_participant, 1);
     atomic_store(&header->epoch, FIRST_EPOCH);
     problem = join(domain);
@@ -480,6 +484,13 @@ void anybpf_lock_give(struct anybpf_lock *lock)
 {
     if (atomic_exchange_explicit(&lock->word, 0, memory_order_release) & CONTENDED)
         anybpf_wake(&lock->word, false);
+}
+
+bool anybpf_lock_is_held(struct anybpf_domain *domain, const struct anybpf_lock *lock)
+{
+    uint32_t word = atomic_load_explicit(&lock->word, memory_order_relaxed) & ~CONTENDED;
+
+    return word != 0 && anybpf_is_alive(domain, word);
 }
 
 /* Numbers. A table that is full is replaced; those who are seated may go on with the old one. */

@@ -30,7 +30,8 @@ struct anybpf_domain_header {
     uint64_t magic;
     uint32_t version;
     uint32_t cpus;
-    uint32_t seats; /* in all */
+    uint32_t seats;    /* in all */
+    uint64_t identity; /* random: maps say by it where they belong */
     _Atomic uint32_t next_participant;
     _Alignas(64) _Atomic uint64_t epoch;
     _Alignas(64) _Atomic uint64_t oldest; /* no seated thread is of an earlier epoch */
@@ -107,6 +108,8 @@ size_t anybpf_collect(struct anybpf_domain *domain);
 /* Locks. True if the process that had it died with it: then what it guards is to be repaired. */
 bool anybpf_lock_take(struct anybpf_domain *domain, struct anybpf_lock *lock);
 void anybpf_lock_give(struct anybpf_lock *lock);
+/* Whether somebody who lives has it. */
+bool anybpf_lock_is_held(struct anybpf_domain *domain, const struct anybpf_lock *lock);
 bool anybpf_is_alive(struct anybpf_domain *domain, uint32_t participant);
 
 /* Numbers. Never used twice in a domain; the caller counts. 0, or an errno. */

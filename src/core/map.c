@@ -13,7 +13,8 @@
 #define MOST_BYTES (UINT64_C(1) << 37) /* of one map, as on Windows: 128 GiB */
 
 static const struct anybpf_map_ops *const kinds[ANYBPF_KINDS] = {
-    [0] = NULL,
+    [ANYBPF_ARRAY] = &anybpf_array_ops,
+    [ANYBPF_PERCPU_ARRAY] = &anybpf_percpu_array_ops,
 };
 
 const struct anybpf_map_ops *anybpf_kind_ops(uint32_t kind)
@@ -70,6 +71,30 @@ static int status_of(int problem)
     }
 }
 
+static bool has_field(const struct anybpf_shape *shape, uint32_t offset, uint32_t size,
+                      uint32_t alignment)
+{
+    return offset == ANYBPF_NO_FIELD ||
+           (offset % alignment == 0 && shape->value_size >= size &&
+            offset <= shape->value_size - size);
+}
+
+/* Sizes that can be calculated with, and fields that lie in the value and apart. */
+static bool is_sane(const struct anybpf_domain *domain, const struct anybpf_shape *shape)
+{
+    uint32_t lock = shape->lock_offset;
+    uint32_t timer = shape->timer_offset;
+
+    if (shape->key_size > ANYBPF_MOST_KEY || shape->value_size > ANYBPF_MOST_VALUE ||
+        shape->cpus > ANYBPF_MOST_CPUS || shape->cpus < domain->cpus)
+        return false;
+    if (!has_field(shape, lock, ANYBPF_SPIN_LOCK_SIZE, 4) ||
+        !has_field(shape, timer, ANYBPF_TIMER_SIZE, 8))
+        return false;
+    return lock == ANYBPF_NO_FIELD || timer == ANYBPF_NO_FIELD ||
+           lock + ANYBPF_SPIN_LOCK_SIZE <= timer || timer + ANYBPF_TIMER_SIZE <= lock;
+}
+
 /* A view of a map that has its segment; it takes the segment over, come what may. */
 static int make_view(struct anybpf_domain *domain, struct anybpf_segment segment,
                      const struct anybpf_shape *shape, const struct anybpf_shape *inner,
@@ -102,6 +127,7 @@ static int make_view(struct anybpf_domain *domain, struct anybpf_segment segment
     if (fresh) {
         map->header->version = VERSION;
         map->header->id = id;
+        map->header->domain = domain->header->identity;
         map->header->shape = *shape;
         if (map->ops->init != NULL)
             status = map->ops->init(map);
@@ -149,8 +175,10 @@ int anybpf_map_create(struct anybpf_domain *domain, uint32_t id, const struct an
         return ANYBPF_NAME_TOO_LONG;
     if (shape.cpus == 0 || !anybpf_is_per_cpu(shape.kind))
         shape.cpus = domain->cpus;
-    if (shape.cpus > ANYBPF_MOST_CPUS || shape.cpus < domain->cpus)
+    if (!is_sane(domain, &shape))
         return ANYBPF_BAD_SIZE;
+    if (shared && !domain->shared)
+        return ANYBPF_NOT_SUPPORTED; /* nobody else could know when its memory may be used again */
     status = ops->measure(domain, &shape, &size, &reserve);
     if (status != ANYBPF_OK)
         return status;
@@ -173,7 +201,6 @@ int anybpf_map_attach(struct anybpf_domain *domain, int fd, bool writable,
     size_t reserve = 0;
     uint32_t id;
     int problem = anybpf_segment_attach(&segment, fd, sizeof(*header), 0, writable);
-    int status;
 
     if (problem != 0)
         return status_of(problem);
@@ -182,11 +209,14 @@ int anybpf_map_attach(struct anybpf_domain *domain, int fd, bool writable,
     id = header->id;
     ops = anybpf_kind_ops(shape.kind);
     if (header->magic != MAGIC || header->version != VERSION || ops == NULL ||
-        memchr(shape.name, 0, sizeof(shape.name)) == NULL || shape.cpus == 0 ||
-        shape.cpus > ANYBPF_MOST_CPUS ||
+        memchr(shape.name, 0, sizeof(shape.name)) == NULL || !is_sane(domain, &shape) ||
         ops->measure(domain, &shape, &size, &reserve) != ANYBPF_OK || segment.size < size) {
         anybpf_segment_release(&segment);
         return ANYBPF_DAMAGED;
+    }
+    if (header->domain != domain->header->identity) {
+        anybpf_segment_release(&segment);
+        return ANYBPF_BAD_OBJECT;
     }
     if (reserve > segment.reserve) { /* it may grow: map it again, with room */
         anybpf_segment_release(&segment);
@@ -194,8 +224,7 @@ int anybpf_map_attach(struct anybpf_domain *domain, int fd, bool writable,
         if (problem != 0)
             return status_of(problem);
     }
-    status = make_view(domain, segment, &shape, NULL, id, false, map);
-    return status;
+    return make_view(domain, segment, &shape, NULL, id, false, map);
 }
 
 /* A second view of the same shared map in one process would drop the other's participant marks if
@@ -222,55 +251,97 @@ void anybpf_map_close(struct anybpf_map *map)
     }
 }
 
-/* Copying. Words that are torn only where the hardware could not do otherwise either. */
-
-static bool in_words(const void *a, const void *b, size_t size)
-{
-    return (((uintptr_t)a | (uintptr_t)b | size) & 7u) == 0;
-}
+/* Copying. Words that are torn only where the hardware could not do otherwise either. The other
+ * side is the caller's own, wherever it lies. */
 
 void anybpf_copy_from_shared(void *to, const void *from, size_t size)
 {
-    size_t i;
+    const uint8_t *source = from;
+    uint8_t *target = to;
 
-    if (in_words(to, from, size)) {
-        for (i = 0; i < size / 8; i++)
-            ((uint64_t *)to)[i] =
-                __atomic_load_n((const uint64_t *)from + i, __ATOMIC_RELAXED);
-        return;
+    if (((uintptr_t)source & 7u) == 0) {
+        for (; size >= 8; size -= 8, source += 8, target += 8) {
+            uint64_t word = __atomic_load_n((const uint64_t *)(const void *)source,
+                                            __ATOMIC_RELAXED);
+
+            memcpy(target, &word, 8);
+        }
+        if (size >= 4) {
+            uint32_t word = __atomic_load_n((const uint32_t *)(const void *)source,
+                                            __ATOMIC_RELAXED);
+
+            memcpy(target, &word, 4);
+            size -= 4, source += 4, target += 4;
+        }
     }
-    for (i = 0; i < size; i++)
-        ((uint8_t *)to)[i] = __atomic_load_n((const uint8_t *)from + i, __ATOMIC_RELAXED);
+    for (; size > 0; size--)
+        *target++ = __atomic_load_n(source++, __ATOMIC_RELAXED);
 }
 
 void anybpf_copy_to_shared(void *to, const void *from, size_t size)
 {
-    size_t i;
+    const uint8_t *source = from;
+    uint8_t *target = to;
 
-    if (in_words(to, from, size)) {
-        for (i = 0; i < size / 8; i++)
-            __atomic_store_n((uint64_t *)to + i, ((const uint64_t *)from)[i], __ATOMIC_RELAXED);
-        return;
+    if (((uintptr_t)target & 7u) == 0) {
+        for (; size >= 8; size -= 8, source += 8, target += 8) {
+            uint64_t word;
+
+            memcpy(&word, source, 8);
+            __atomic_store_n((uint64_t *)(void *)target, word, __ATOMIC_RELAXED);
+        }
+        if (size >= 4) {
+            uint32_t word;
+
+            memcpy(&word, source, 4);
+            __atomic_store_n((uint32_t *)(void *)target, word, __ATOMIC_RELAXED);
+            size -= 4, source += 4, target += 4;
+        }
     }
-    for (i = 0; i < size; i++)
-        __atomic_store_n((uint8_t *)to + i, ((const uint8_t *)from)[i], __ATOMIC_RELAXED);
+    for (; size > 0; size--)
+        __atomic_store_n(target++, *source++, __ATOMIC_RELAXED);
 }
 
-#define SPIN_LOCK_BYTES 4u
+static void copy_range(void *to, const void *from, size_t start, size_t end)
+{
+    anybpf_copy_to_shared((uint8_t *)to + start, (const uint8_t *)from + start, end - start);
+}
 
 void anybpf_copy_value(const struct anybpf_shape *shape, void *to, const void *from)
 {
     size_t lock = shape->lock_offset;
-    size_t after;
+    size_t timer = shape->timer_offset;
+    size_t at = 0;
 
-    if (shape->lock_offset == ANYBPF_NO_FIELD) {
-        anybpf_copy_to_shared(to, from, shape->value_size);
-        return;
+    if (timer != ANYBPF_NO_FIELD && (lock == ANYBPF_NO_FIELD || timer < lock)) {
+        copy_range(to, from, at, timer);
+        at = timer + ANYBPF_TIMER_SIZE;
     }
-    after = lock + SPIN_LOCK_BYTES;
-    anybpf_copy_to_shared(to, from, lock);
-    anybpf_copy_to_shared((uint8_t *)to + after, (const uint8_t *)from + after,
-                          shape->value_size - after);
+    if (lock != ANYBPF_NO_FIELD) {
+        copy_range(to, from, at, lock);
+        at = lock + ANYBPF_SPIN_LOCK_SIZE;
+    }
+    if (timer != ANYBPF_NO_FIELD && timer >= at) {
+        copy_range(to, from, at, timer);
+        at = timer + ANYBPF_TIMER_SIZE;
+    }
+    copy_range(to, from, at, shape->value_size);
+}
+
+static struct anybpf_lock *lock_of(const struct anybpf_map *map, void *value)
+{
+    return (struct anybpf_lock *)(void *)((uint8_t *)value + map->shape.lock_offset);
+}
+
+void anybpf_value_lock(struct anybpf_map *map, void *value)
+{
+    if (anybpf_lock_take(map->domain, lock_of(map, value)) && map->ops->settle != NULL)
+        map->ops->settle(map, value);
+}
+
+void anybpf_value_unlock(struct anybpf_map *map, void *value)
+{
+    anybpf_lock_give(lock_of(map, value));
 }
 
 /* Multiply and fold, 8 bytes at a time, in the manner of wyhash. */

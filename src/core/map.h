@@ -100,6 +100,10 @@ enum {
 };
 
 #define ANYBPF_MOST_NAME 64u
+#define ANYBPF_MOST_KEY 0x7ffffff0u /* bytes; kinds may have less */
+#define ANYBPF_MOST_VALUE 0x7ffffff0u
+#define ANYBPF_SPIN_LOCK_SIZE 4u /* struct bpf_spin_lock */
+#define ANYBPF_TIMER_SIZE 16u    /* struct bpf_timer */
 #define ANYBPF_NO_FIELD UINT32_MAX
 
 /* What a map is like. Sizes as the user gave them. */
@@ -121,6 +125,7 @@ struct anybpf_map_header {
     uint64_t magic;
     uint32_t version;
     uint32_t id;
+    uint64_t domain; /* its identity */
     struct anybpf_shape shape;
     _Atomic uint32_t frozen;  /* users may not change it any more */
     struct anybpf_lock lock;  /* for changes of the whole: growth */
@@ -176,6 +181,10 @@ struct anybpf_map_ops {
     uint64_t (*each)(struct anybpf_map *map, uint32_t seat,
                      int (*visit)(void *arg, const void *key, void *value), void *arg);
 
+    /* The holder of this value's spin lock died, and may have left a change of the value half made.
+     * Called with that lock. NULL: nothing to do. */
+    void (*settle)(struct anybpf_map *map, const void *value);
+
     /* Whether every invariant holds: the map is at rest, or its writers were killed and every
      * lock has been taken once. On a no, `why` has a sentence. For tests, soaks and repair. */
     bool (*check)(struct anybpf_map *map, char *why, size_t why_size);
@@ -219,8 +228,14 @@ void anybpf_map_close(struct anybpf_map *map);
  * 8 bytes where both sides and the size permit, else by bytes. */
 void anybpf_copy_from_shared(void *to, const void *from, size_t size);
 void anybpf_copy_to_shared(void *to, const void *from, size_t size);
-/* The same with a value's spin lock left alone (and held, with ANYBPF_WITH_LOCK, by the caller). */
+/* The same with a value's spin lock and timer left alone (the lock held by the caller, with
+ * ANYBPF_WITH_LOCK). */
 void anybpf_copy_value(const struct anybpf_shape *shape, void *to, const void *from);
+
+/* A value's spin lock, for programs and for ANYBPF_WITH_LOCK alike; the word is a struct anybpf_lock.
+ * The map has one, and `value` is a value's start. Take it before any lock of the map's own. */
+void anybpf_value_lock(struct anybpf_map *map, void *value);
+void anybpf_value_unlock(struct anybpf_map *map, void *value);
 
 uint64_t anybpf_hash_bytes(const void *bytes, size_t size, uint64_t seed);
 
@@ -228,5 +243,7 @@ uint64_t anybpf_hash_bytes(const void *bytes, size_t size, uint64_t seed);
 int anybpf_check_update_flags(const struct anybpf_map *map, uint64_t flags);
 
 /* One a kind, in the file of its name. */
+extern const struct anybpf_map_ops anybpf_array_ops;
+extern const struct anybpf_map_ops anybpf_percpu_array_ops;
 
 #endif
