@@ -52,13 +52,23 @@ struct anybpf_stop {
     uint64_t value;
 };
 
-/* Regions by index. */
-enum { ANYBPF_STACK_REGION, ANYBPF_CONTEXT_REGION, ANYBPF_PACKET_REGION, ANYBPF_FIRST_AREA };
+/* Regions by index. The header's are the slots in front of a context, without that of the run. */
+enum {
+    ANYBPF_STACK_REGION,
+    ANYBPF_CONTEXT_REGION,
+    ANYBPF_PACKET_REGION,
+    ANYBPF_HEADER_REGION,
+    ANYBPF_HEADER_END_REGION,
+    ANYBPF_FIRST_AREA
+};
 #define ANYBPF_REGIONS 16u
 
+/* Set by anybpf_set_region, so that the sizes agree: one comparison tells whether to read, one
+ * whether to write. Unused ones are zero. */
 struct anybpf_region {
     uintptr_t start;
     uint64_t size;
+    uint64_t writable_size; /* `size`, or 0 */
     bool writable;
 };
 
@@ -91,6 +101,7 @@ struct anybpf_packet {
     uint8_t *data_meta; /* buffer <= data_meta <= data <= data_end <= limit */
     uint8_t *data;
     uint8_t *data_end;
+    bool read_only;     /* the program may not write it */
 };
 
 /* What happened that the program is asked about, as far as the hook knows it. */
@@ -161,7 +172,10 @@ struct anybpf_run {
     const struct anybpf_event *event;     /* NULL: nothing is known */
     struct anybpf_redirect redirect;
 
-    uint64_t budget;   /* instructions that may still be run; counted at jumps back and calls */
+    /* Instructions that may still be run. A slice is taken out and spent at jumps back and calls;
+     * when it is below zero, whoever runs the program asks anybpf_next_slice. Left: both together. */
+    uint64_t budget;
+    int64_t slice;
     uint64_t deadline; /* monotonic ns; 0: none */
     _Atomic bool stop_now; /* set by another thread */
 
@@ -171,6 +185,12 @@ struct anybpf_run {
     const struct anybpf_program *next_program;
 
     struct anybpf_stop stop;
+
+    uint32_t calling; /* index of the helper being called, where it has `helper_data` */
+    /* Where in the context's bytes eight-byte pointers to the packet's data, its end and its
+     * metadata are kept; below 0: nowhere. anybpf_run_set_packet writes them. */
+    int32_t packet_fields[3];
+    void (*on_slice)(struct anybpf_run *run); /* NULL, or called when a slice is taken after the first */
 
     uint64_t random; /* state of bpf_get_prandom_u32 */
     struct anybpf_trace *trace;
@@ -236,6 +256,11 @@ void anybpf_run_set_memory(struct anybpf_run *run, void *memory, size_t size);
 uint64_t anybpf_run_program(struct anybpf_run *run, const struct anybpf_program *program,
                             uint64_t r1, uint64_t r2);
 
+void anybpf_set_region(struct anybpf_run *run, uint32_t index, const void *start, uint64_t size,
+                       bool writable);
+/* Takes the next slice of the budget; false if the run must end, which is then told why. */
+bool anybpf_next_slice(struct anybpf_run *run);
+
 /* Whether the program may read or write there; with an area's help if need be. A size of 0 is
  * always fine. */
 bool anybpf_readable(struct anybpf_run *run, uint64_t address, uint64_t size);
@@ -243,7 +268,8 @@ bool anybpf_writable(struct anybpf_run *run, uint64_t address, uint64_t size);
 /* The slow half of a check: finds the region, or an area which becomes one. Its index, or -1. */
 int anybpf_find_region(struct anybpf_run *run, uint64_t address, uint64_t size, bool write);
 
-/* Ends the run as soon as the helper returns. The first reason counts. */
+/* Ends the run as soon as the helper returns. The first reason counts. The slot is filled in by
+ * whoever runs the program; the result of a run that ends by ANYBPF_THROWN is `stop.value`. */
 void anybpf_stop_run(struct anybpf_run *run, enum anybpf_end end);
 
 /* What the program finds for a status. */
