@@ -60,6 +60,8 @@ struct anybpf_area {
 
 struct anybpf_registry;
 struct anybpf_areas;
+struct anybpf_log;
+struct anybpf_timers;
 struct anybpf_deferred;
 
 /* In this process. Made and freed by the functions below; fields are for reading. */
@@ -75,6 +77,9 @@ struct anybpf_domain {
     struct anybpf_areas *_Atomic areas;
     struct anybpf_deferred *deferred;
     _Atomic uint64_t areas_version; /* grows when an area goes: forget what you know of them */
+    /* The host's, who takes them away again before they go; NULL: none. helpers/log.h, timers.h */
+    struct anybpf_log *_Atomic log;
+    struct anybpf_timers *_Atomic timers;
 };
 
 /* 0, or an errno. */

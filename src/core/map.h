@@ -181,6 +181,10 @@ struct anybpf_map_ops {
     uint64_t (*each)(struct anybpf_map *map, uint32_t seat,
                      int (*visit)(void *arg, const void *key, void *value), void *arg);
 
+    /* The key of a value that a program had a pointer to; NULL: it is no value that is there now.
+     * For timers; without it every entry is looked at. */
+    const void *(*key_of)(struct anybpf_map *map, const void *value);
+
     /* The holder of this value's spin lock died, and may have left a change of the value half made.
      * Called with that lock. NULL: nothing to do. */
     void (*settle)(struct anybpf_map *map, const void *value);

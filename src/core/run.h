@@ -59,6 +59,7 @@ enum {
     ANYBPF_PACKET_REGION,
     ANYBPF_HEADER_REGION,
     ANYBPF_HEADER_END_REGION,
+    ANYBPF_SCRATCH_REGION, /* what helpers hand to callbacks; empty but during such calls */
     ANYBPF_FIRST_AREA
 };
 #define ANYBPF_REGIONS 16u
@@ -145,6 +146,8 @@ struct anybpf_hook_functions {
     void (*release_socket)(struct anybpf_run *run, uint64_t socket);
     /* More packet than the buffer holds at its ends: false if that cannot be. */
     bool (*grow_packet)(struct anybpf_run *run, int64_t head, int64_t tail);
+    /* clone_redirect: sends a copy of the packet as it is now; 0 or a negative errno of Linux. */
+    int (*clone_packet)(struct anybpf_run *run, uint32_t interface, uint64_t flags);
 };
 
 /* What redirect and redirect_map decided. */
@@ -193,6 +196,18 @@ struct anybpf_run {
     void (*on_slice)(struct anybpf_run *run); /* NULL, or called when a slice is taken after the first */
 
     uint64_t random; /* state of bpf_get_prandom_u32 */
+
+    /* Helpers'. Zero at first. */
+    struct anybpf_log *log; /* where prints go; NULL: the domain's */
+    struct anybpf_map *held_map; /* whose value's spin lock this run has; NULL: none */
+    void *held_value;
+    void *raised; /* the exception of a helper in Python; whoever started the run owns it */
+    struct {
+        const struct anybpf_map *map;
+        uint32_t id;
+    } inner[4]; /* maps that look-ups gave: to be known again when they are used */
+    uint32_t next_inner;
+    uint32_t scratch_used;
     struct anybpf_trace *trace;
     void *user; /* of whoever started the run */
 
@@ -202,6 +217,7 @@ struct anybpf_run {
                      uint64_t r3, uint64_t r4, uint64_t r5);
 
     _Alignas(16) uint8_t stack[ANYBPF_FRAMES * ANYBPF_FRAME_BYTES];
+    _Alignas(16) uint8_t scratch[ANYBPF_FRAMES * ANYBPF_FRAME_BYTES];
 };
 
 /* One instruction, decoded once: interpreter.c. */
@@ -236,7 +252,8 @@ struct anybpf_program {
 
 enum {
     ANYBPF_BEHAVES_WINDOWS_TAIL_CALL = 1 << 0, /* failure returns a number to the caller in r0 */
-    ANYBPF_TAIL_CALL_HELPER_FAILS_NEGATIVE = 1 << 1
+    ANYBPF_TAIL_CALL_HELPER_FAILS_NEGATIVE = 1 << 1,
+    ANYBPF_BEHAVES_WINDOWS = 1 << 2 /* where helpers of one name differ otherwise */
 };
 
 /* Prepares `run` for programs of the domain: seat, regions, nothing else known. The structure may be
@@ -280,5 +297,9 @@ static inline uint64_t anybpf_result(const struct anybpf_run *run, int status)
 
 /* Helpers by name ("map_lookup_elem"); NULL: not built. The table is in helpers/table.c. */
 anybpf_helper anybpf_helper_by_name(const char *name);
+/* Whether a function is one of those: what comes in as a number is not called unseen. */
+bool anybpf_is_helper(anybpf_helper helper);
+/* To be called when a run ends, however: gives back a spin lock that the program still has. */
+void anybpf_release_held(struct anybpf_run *run);
 
 #endif
