@@ -56,6 +56,7 @@ struct anybpf_area {
     uintptr_t start;
     uint64_t size;
     bool writable;
+    uint32_t object; /* number of the map whose values these are; 0: of none */
 };
 
 struct anybpf_registry;

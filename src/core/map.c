@@ -137,7 +137,7 @@ static int make_view(struct anybpf_domain *domain, struct anybpf_segment segment
         status = map->ops->open(map);
     if (status == ANYBPF_OK) {
         struct anybpf_area area = {(uintptr_t)map->values, map->values_size,
-                                   (shape->flags & ANYBPF_PROGRAM_READS_ONLY) == 0};
+                                   (shape->flags & ANYBPF_PROGRAM_READS_ONLY) == 0, id};
 
         status = map->values == NULL ? ANYBPF_OK : status_of(anybpf_add_area(domain, area));
         if (status == ANYBPF_OK) {

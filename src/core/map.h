@@ -97,6 +97,7 @@ enum {
     ANYBPF_KEYED = 1 << 8,            /* a devmap by hash */
     ANYBPF_RECENCY_BY_USER = 1 << 9,  /* look-ups from outside count as use in LRU maps */
     ANYBPF_OVERWRITES = 1 << 10,      /* a perf ring that is full loses its oldest records */
+    ANYBPF_NEEDS_READER = 1 << 11,    /* perf: what is written while nobody reads is refused */
 };
 
 #define ANYBPF_MOST_NAME 64u
@@ -114,7 +115,8 @@ struct anybpf_shape {
     uint32_t max_entries;
     uint32_t flags;
     uint32_t cpus;        /* of per-CPU kinds: values an entry has. 0: as many as the domain */
-    uint64_t extra;       /* bloom: hash functions; arena: address that programs see; else 0 */
+    uint64_t extra;       /* bloom: hash functions; arena: address that programs see; perf: bytes of
+                           * a ring, a power of two (0: max_entries, as on Windows); else 0 */
     uint32_t lock_offset; /* of the spin lock in a value, or ANYBPF_NO_FIELD */
     uint32_t timer_offset;
     char name[ANYBPF_MOST_NAME];
