@@ -42,10 +42,11 @@ enum anybpf_end {
     ANYBPF_MISALIGNED      /* an atomic operation at an address that is no multiple of its size */
 };
 
+#define ANYBPF_NO_PC UINT32_MAX
 struct anybpf_stop {
     enum anybpf_end end;
     uint32_t program; /* id */
-    uint32_t pc;      /* slot in that program's code, as it was loaded */
+    uint32_t pc;      /* slot in that program's code, as it was loaded; ANYBPF_NO_PC: not known yet */
     uint64_t address; /* of an access */
     uint32_t size;
     bool write;
@@ -246,7 +247,7 @@ struct anybpf_program {
     uint64_t compatible;   /* programs of one tail-call chain have the same */
     _Atomic uint64_t runs; /* statistics, when switched on */
     _Atomic uint64_t run_ns;
-    bool counts;           /* statistics on */
+    _Atomic bool counts;   /* statistics on */
     void *owner;           /* the Python object, borrowed */
 };
 

@@ -1,0 +1,184 @@
+/* Runs decoded programs: what the loop (interpreter_loop.h) needs around it.
+ *
+ * Copyright (c) the anybpf authors. SPDX-License-Identifier: MIT
+ */
+#include "interpreter.h"
+#include "trace.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+#define NO_PC ANYBPF_NO_PC
+
+/* Programs may race with each other for what they share, as on any machine; that is theirs to mind,
+ * and no fault of the loop that acts it out. */
+#define NOT_FOR_RACE_DETECTORS __attribute__((no_sanitize("thread")))
+
+/* Words at any address. */
+struct bytes1 { uint8_t v; } __attribute__((may_alias));
+struct bytes2 { uint16_t v; } __attribute__((packed, may_alias));
+struct bytes4 { uint32_t v; } __attribute__((packed, may_alias));
+struct bytes8 { uint64_t v; } __attribute__((packed, may_alias));
+
+/* What a function goes on with when one that it called returns. */
+struct frame {
+    const struct anybpf_program *program;
+    struct anybpf_op *op; /* the call */
+    uint64_t r6_to_r9[4];
+    uint32_t may_goto_turns;
+};
+
+static inline void keep(struct frame *frame, const struct anybpf_program *program,
+                        struct anybpf_op *op, const uint64_t *r, uint32_t may_goto_turns)
+{
+    frame->program = program;
+    frame->op = op;
+    memcpy(frame->r6_to_r9, &r[6], sizeof(frame->r6_to_r9));
+    frame->may_goto_turns = may_goto_turns;
+}
+
+static inline uint64_t frame_top(const struct anybpf_run *run)
+{
+    return (uint64_t)(uintptr_t)run->stack +
+           (uint64_t)(ANYBPF_FRAMES + 1 - run->frames) * ANYBPF_FRAME_BYTES;
+}
+
+/* The frame that is on top now: what lies below it may not be touched. Its end, for r10. */
+static inline uint64_t enter_frame(struct anybpf_run *run)
+{
+    struct anybpf_region *stack = &run->region[ANYBPF_STACK_REGION];
+    uint64_t size = (uint64_t)run->frames * ANYBPF_FRAME_BYTES;
+    uint64_t top = frame_top(run);
+
+    stack->start = (uintptr_t)top - ANYBPF_FRAME_BYTES;
+    stack->size = size;
+    stack->writable_size = size;
+    return top;
+}
+
+static __attribute__((cold, noinline)) int find_or_stop(struct anybpf_run *run, uint64_t address,
+                                                        uint32_t size, bool write)
+{
+    int index = anybpf_find_region(run, address, size, write);
+
+    if (index < 0) {
+        bool read_only = write && anybpf_readable(run, address, size);
+
+        anybpf_stop_run(run, read_only ? ANYBPF_READ_ONLY : ANYBPF_OUT_OF_BOUNDS);
+        run->stop.address = address;
+        run->stop.size = size;
+        run->stop.write = write;
+    }
+    return index;
+}
+
+static __attribute__((cold, noinline)) bool find(struct anybpf_run *run, struct anybpf_op *op,
+                                                 uint64_t address, uint32_t size, bool write)
+{
+    int index = find_or_stop(run, address, size, write);
+
+    if (index < 0)
+        return false;
+    __atomic_store_n(&op->u.hint, (uint32_t)((size_t)index * sizeof(struct anybpf_region)),
+                     __ATOMIC_RELAXED);
+    return true;
+}
+
+static __attribute__((cold, noinline)) bool find_by_index(struct anybpf_run *run,
+                                                          struct anybpf_op *op, uint64_t address,
+                                                          uint32_t size)
+{
+    int index = find_or_stop(run, address, size, true);
+
+    if (index < 0)
+        return false;
+    __atomic_store_n(&op->src, (uint8_t)index, __ATOMIC_RELAXED);
+    return true;
+}
+
+static __attribute__((cold, noinline)) void misaligned(struct anybpf_run *run, uint64_t address,
+                                                       uint32_t size)
+{
+    anybpf_stop_run(run, ANYBPF_MISALIGNED);
+    run->stop.address = address;
+    run->stop.size = size;
+}
+
+/* A classic load, from the packet's first byte on. Places below it have names on Linux, and nothing
+ * is there for us. */
+static bool packet_load(const struct anybpf_run *run, uint32_t place, uint32_t size,
+                        uint64_t *value)
+{
+    uint64_t length = (uint64_t)(run->packet.data_end - run->packet.data);
+    uint64_t sum = 0;
+
+    if (place > (uint32_t)INT32_MAX || place >= length || length - place < size)
+        return false;
+    for (uint32_t i = 0; i < size; i++)
+        sum = sum << 8 | run->packet.data[place + i];
+    *value = sum;
+    return true;
+}
+
+/* Arenas. Programs share addresses with user space whose lower halves count; the memory is ours. */
+static const struct anybpf_map *arena_of(const struct anybpf_program *program)
+{
+    for (uint32_t i = 0; i < program->map_count; i++)
+        if (program->maps[i]->shape.kind == ANYBPF_ARENA)
+            return program->maps[i];
+    return NULL;
+}
+
+static uint64_t cast_to_kernel(const struct anybpf_program *program, uint64_t address)
+{
+    const struct anybpf_map *arena = arena_of(program);
+
+    if (arena == NULL || address == 0)
+        return (uint32_t)address;
+    return (uint64_t)(uintptr_t)arena->values + (uint32_t)(address - arena->shape.extra);
+}
+
+static uint64_t cast_to_user(const struct anybpf_program *program, uint64_t address)
+{
+    const struct anybpf_map *arena = arena_of(program);
+
+    if (arena == NULL || address == 0)
+        return (uint32_t)address;
+    return arena->shape.extra + (uint32_t)(address - (uint64_t)(uintptr_t)arena->values);
+}
+
+/* Addresses of labels and jumps to them are no ISO C; every compiler that we build with has them. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpedantic"
+#if defined(__clang__)
+#pragma GCC diagnostic ignored "-Wgnu-label-as-value"
+#endif
+
+#define LOOP run_fast
+#include "interpreter_loop.h"
+#undef LOOP
+
+#define TRACING
+#define LOOP run_traced
+#include "interpreter_loop.h"
+#undef LOOP
+#undef TRACING
+
+#pragma GCC diagnostic pop
+
+const void *const *anybpf_handlers(void)
+{
+    const void *const *labels = NULL;
+
+    run_fast(NULL, NULL, NULL, NULL, &labels);
+    return labels;
+}
+
+uint64_t anybpf_interpret(struct anybpf_run *run, const struct anybpf_program *program,
+                          uint32_t slot, const uint64_t arguments[5])
+{
+    if (UNLIKELY(run->trace != NULL))
+        return run_traced(run, program, &program->ops[slot], arguments, NULL);
+    return run_fast(run, program, &program->ops[slot], arguments, NULL);
+}

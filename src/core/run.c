@@ -1,0 +1,274 @@
+/* Runs: what a program may touch, how long it may go on, and how it comes to an end.
+ *
+ * Copyright (c) the anybpf authors. SPDX-License-Identifier: MIT
+ */
+#include "run.h"
+#include "interpreter.h"
+
+#include <string.h>
+
+/* Instructions between two looks at the clock: some tens of microseconds. */
+#define SLICE 65536
+
+/* Regions. */
+
+void anybpf_set_region(struct anybpf_run *run, uint32_t index, const void *start, uint64_t size,
+                       bool writable)
+{
+    struct anybpf_region *region = &run->region[index];
+
+    region->start = (uintptr_t)start;
+    region->size = start == NULL ? 0 : size;
+    region->writable_size = writable ? region->size : 0;
+    region->writable = writable;
+}
+
+static void forget_areas(struct anybpf_run *run, uint64_t version)
+{
+    memset(&run->region[ANYBPF_FIRST_AREA], 0,
+           (ANYBPF_REGIONS - ANYBPF_FIRST_AREA) * sizeof(run->region[0]));
+    run->regions = ANYBPF_FIRST_AREA;
+    run->next_area = ANYBPF_FIRST_AREA;
+    run->areas_version = version;
+}
+
+static void set_stack(struct anybpf_run *run)
+{
+    anybpf_set_region(run, ANYBPF_STACK_REGION,
+                      run->stack + (ANYBPF_FRAMES - run->frames) * ANYBPF_FRAME_BYTES,
+                      (uint64_t)run->frames * ANYBPF_FRAME_BYTES, true);
+}
+
+static bool holds(const struct anybpf_region *region, uint64_t address, uint64_t size, bool write)
+{
+    uint64_t room = write ? region->writable_size : region->size;
+    uint64_t distance = address - region->start;
+
+    return distance < room && room - distance >= size;
+}
+
+int anybpf_find_region(struct anybpf_run *run, uint64_t address, uint64_t size, bool write)
+{
+    struct anybpf_area area;
+    uint32_t index;
+
+    for (index = 0; index < run->regions; index++)
+        if (holds(&run->region[index], address, size, write))
+            return (int)index;
+    if (!anybpf_find_area(run->domain, (uintptr_t)address, &area))
+        return -1;
+    if (size > area.size - (address - area.start) || (write && !area.writable))
+        return -1;
+    if (run->regions < ANYBPF_REGIONS) {
+        index = run->regions++;
+    } else {
+        index = run->next_area;
+        run->next_area = index + 1 < ANYBPF_REGIONS ? index + 1 : ANYBPF_FIRST_AREA;
+    }
+    anybpf_set_region(run, index, (const void *)area.start, area.size, area.writable);
+    return (int)index;
+}
+
+bool anybpf_readable(struct anybpf_run *run, uint64_t address, uint64_t size)
+{
+    return size == 0 || anybpf_find_region(run, address, size, false) >= 0;
+}
+
+bool anybpf_writable(struct anybpf_run *run, uint64_t address, uint64_t size)
+{
+    return size == 0 || anybpf_find_region(run, address, size, true) >= 0;
+}
+
+/* Context and packet. */
+
+void anybpf_run_set_context(struct anybpf_run *run, struct anybpf_context *context, size_t size,
+                            bool writable)
+{
+    const uint8_t *header = (const uint8_t *)context;
+
+    if (context == NULL) {
+        run->context = NULL;
+        anybpf_set_region(run, ANYBPF_CONTEXT_REGION, NULL, 0, false);
+        anybpf_set_region(run, ANYBPF_HEADER_REGION, NULL, 0, false);
+        anybpf_set_region(run, ANYBPF_HEADER_END_REGION, NULL, 0, false);
+        return;
+    }
+    run->context = context->bytes;
+    context->slot[ANYBPF_SLOT_RUN] = (uint64_t)(uintptr_t)run;
+    anybpf_set_region(run, ANYBPF_CONTEXT_REGION, context->bytes, size, writable);
+    anybpf_set_region(run, ANYBPF_HEADER_REGION, header, 8 * ANYBPF_SLOT_RUN, false);
+    anybpf_set_region(run, ANYBPF_HEADER_END_REGION, header + 8 * ANYBPF_SLOT_4,
+                      ANYBPF_CONTEXT_HEADER - 8 * ANYBPF_SLOT_4, false);
+}
+
+void anybpf_run_set_packet(struct anybpf_run *run, const struct anybpf_packet *packet)
+{
+    const struct anybpf_region *context = &run->region[ANYBPF_CONTEXT_REGION];
+    uint64_t pointers[3];
+
+    if (packet != &run->packet)
+        run->packet = *packet;
+    pointers[ANYBPF_SLOT_DATA] = (uint64_t)(uintptr_t)packet->data;
+    pointers[ANYBPF_SLOT_DATA_END] = (uint64_t)(uintptr_t)packet->data_end;
+    pointers[ANYBPF_SLOT_DATA_META] = (uint64_t)(uintptr_t)packet->data_meta;
+    anybpf_set_region(run, ANYBPF_PACKET_REGION, packet->data_meta,
+                      (uint64_t)(packet->data_end - packet->data_meta), !packet->read_only);
+    if (run->region[ANYBPF_HEADER_REGION].size == 0)
+        return; /* what r1 points to is no context of ours */
+    memcpy((void *)run->region[ANYBPF_HEADER_REGION].start, pointers, sizeof(pointers));
+    for (int i = 0; i < 3; i++) {
+        int32_t place = run->packet_fields[i];
+
+        if (place >= 0 && context->size >= 8 && (uint64_t)place <= context->size - 8)
+            memcpy((uint8_t *)run->context + place, &pointers[i], 8);
+    }
+}
+
+void anybpf_run_set_memory(struct anybpf_run *run, void *memory, size_t size)
+{
+    anybpf_run_set_context(run, NULL, 0, false);
+    run->context = memory;
+    anybpf_set_region(run, ANYBPF_CONTEXT_REGION, memory, size, true);
+}
+
+/* The budget, the clock and the end. */
+
+void anybpf_stop_run(struct anybpf_run *run, enum anybpf_end end)
+{
+    if (run->stop.end != ANYBPF_ENDED)
+        return;
+    run->stop.end = end;
+    run->stop.program = run->program->object.id;
+    run->stop.pc = ANYBPF_NO_PC;
+}
+
+static void take_slice(struct anybpf_run *run)
+{
+    uint64_t taken = run->budget < SLICE ? run->budget : SLICE;
+
+    run->budget -= taken;
+    run->slice += (int64_t)taken;
+}
+
+bool anybpf_next_slice(struct anybpf_run *run)
+{
+    if (atomic_load_explicit(&run->stop_now, memory_order_relaxed)) {
+        anybpf_stop_run(run, ANYBPF_STOPPED);
+        return false;
+    }
+    while (run->slice < 0 && run->budget > 0)
+        take_slice(run);
+    if (run->slice < 0) {
+        anybpf_stop_run(run, ANYBPF_OUT_OF_BUDGET);
+        return false;
+    }
+    if (run->deadline != 0 && anybpf_clock_ns(ANYBPF_MONOTONIC) >= run->deadline) {
+        anybpf_stop_run(run, ANYBPF_OUT_OF_TIME);
+        return false;
+    }
+    if (run->on_slice != NULL)
+        run->on_slice(run);
+    return true;
+}
+
+/* Running. */
+
+static uint64_t call_function(struct anybpf_run *run, uint64_t function, uint64_t r1, uint64_t r2,
+                              uint64_t r3, uint64_t r4, uint64_t r5)
+{
+    const struct anybpf_program *program = run->program;
+    int64_t slot = anybpf_function_slot(program, function);
+    const uint64_t arguments[5] = {r1, r2, r3, r4, r5};
+    uint64_t result;
+
+    if (run->stop.end != ANYBPF_ENDED)
+        return 0;
+    if (slot < 0) {
+        anybpf_stop_run(run, ANYBPF_BAD_CALL);
+        return 0;
+    }
+    if (run->frames == ANYBPF_FRAMES) {
+        anybpf_stop_run(run, ANYBPF_TOO_DEEP);
+        return 0;
+    }
+    run->frames++;
+    set_stack(run);
+    result = anybpf_interpret(run, program, (uint32_t)slot, arguments);
+    if (run->stop.end != ANYBPF_ENDED)
+        return 0;
+    run->frames--;
+    set_stack(run);
+    run->program = program;
+    if (run->slice < 0)
+        anybpf_next_slice(run);
+    return result;
+}
+
+void anybpf_run_init(struct anybpf_run *run, struct anybpf_domain *domain, uint32_t seat)
+{
+    memset(run, 0, offsetof(struct anybpf_run, stack));
+    run->domain = domain;
+    run->seat = seat;
+    run->budget = UINT64_MAX;
+    run->packet_fields[0] = run->packet_fields[1] = run->packet_fields[2] = -1;
+    run->call = call_function;
+    anybpf_random_bytes(&run->random, sizeof(run->random));
+    forget_areas(run, atomic_load(&domain->areas_version));
+}
+
+static uint64_t run_in_engine(struct anybpf_run *run, const struct anybpf_program *program,
+                              uint64_t r1, uint64_t r2)
+{
+    uint64_t (*native)(void *, struct anybpf_run *) =
+        atomic_load_explicit(&program->native, memory_order_acquire);
+    const uint64_t arguments[5] = {r1, r2, 0, 0, 0};
+
+    if (native != NULL && run->trace == NULL && r2 == 0)
+        return native((void *)(uintptr_t)r1, run);
+    return anybpf_interpret(run, program, 0, arguments);
+}
+
+static uint64_t run_counted(struct anybpf_run *run, const struct anybpf_program *program,
+                            uint64_t r1, uint64_t r2)
+{
+    struct anybpf_program *counted = (struct anybpf_program *)(uintptr_t)program;
+    uint64_t start = anybpf_clock_ns(ANYBPF_MONOTONIC);
+    uint64_t result = run_in_engine(run, program, r1, r2);
+    uint64_t time = anybpf_clock_ns(ANYBPF_MONOTONIC) - start;
+
+    atomic_fetch_add_explicit(&counted->runs, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&counted->run_ns, time, memory_order_relaxed);
+    return result;
+}
+
+uint64_t anybpf_run_program(struct anybpf_run *run, const struct anybpf_program *program,
+                            uint64_t r1, uint64_t r2)
+{
+    uint64_t version = atomic_load_explicit(&run->domain->areas_version, memory_order_acquire);
+    uint64_t result;
+
+    if (version != run->areas_version)
+        forget_areas(run, version);
+    run->program = program;
+    run->next_program = NULL;
+    run->frames = 1;
+    run->tail_calls = 0;
+    run->redirect.kind = 0;
+    run->stop.end = ANYBPF_ENDED;
+    run->slice = 0;
+    set_stack(run);
+    take_slice(run);
+    if (atomic_load_explicit(&run->stop_now, memory_order_relaxed)) {
+        anybpf_stop_run(run, ANYBPF_STOPPED);
+        run->stop.pc = 0;
+        result = 0;
+    } else if (atomic_load_explicit(&program->counts, memory_order_relaxed)) {
+        result = run_counted(run, program, r1, r2);
+    } else {
+        result = run_in_engine(run, program, r1, r2);
+    }
+    if (run->slice > 0)
+        run->budget += (uint64_t)run->slice;
+    run->slice = 0;
+    return result;
+}
