@@ -12,6 +12,7 @@
 #include "system.h" /* memory, clocks, waiting */
 #include "domain.h" /* threads and processes that share maps */
 #include "map.h"    /* maps */
+#include "ring.h"   /* records from programs to users and back */
 #include "run.h"    /* programs and runs */
 
 #endif

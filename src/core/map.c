@@ -15,6 +15,9 @@
 static const struct anybpf_map_ops *const kinds[ANYBPF_KINDS] = {
     [ANYBPF_ARRAY] = &anybpf_array_ops,
     [ANYBPF_PERCPU_ARRAY] = &anybpf_percpu_array_ops,
+    [ANYBPF_RINGBUF] = &anybpf_ringbuf_ops,
+    [ANYBPF_USER_RINGBUF] = &anybpf_user_ringbuf_ops,
+    [ANYBPF_PERF_EVENT_ARRAY] = &anybpf_perf_event_array_ops,
 };
 
 const struct anybpf_map_ops *anybpf_kind_ops(uint32_t kind)

@@ -251,5 +251,8 @@ int anybpf_check_update_flags(const struct anybpf_map *map, uint64_t flags);
 /* One a kind, in the file of its name. */
 extern const struct anybpf_map_ops anybpf_array_ops;
 extern const struct anybpf_map_ops anybpf_percpu_array_ops;
+extern const struct anybpf_map_ops anybpf_ringbuf_ops;
+extern const struct anybpf_map_ops anybpf_user_ringbuf_ops;
+extern const struct anybpf_map_ops anybpf_perf_event_array_ops;
 
 #endif
