@@ -242,10 +242,10 @@ static uint64_t LOOP(struct anybpf_run *run, const struct anybpf_program *progra
     ARITHMETIC(SMOD, E_SMOD)
 
 MOVSX8_32:
-    DST = (uint32_t)(int32_t)(int8_t)SRC;
+    DST = (uint64_t)(int8_t)SRC & UINT32_MAX;
     NEXT;
 MOVSX16_32:
-    DST = (uint32_t)(int32_t)(int16_t)SRC;
+    DST = (uint64_t)(int16_t)SRC & UINT32_MAX;
     NEXT;
 MOVSX8_64:
     DST = (uint64_t)(int8_t)SRC;
