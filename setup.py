@@ -60,8 +60,8 @@ def compiled_rooms() -> list[Any]:
         if not is_left_as_python(path)
     ]
     # One extension module for all rooms: calls between them stay native. A C file for each module,
-    # because in a single one of all rooms the compiler's time grows out of proportion. Level 2 makes
-    # the verifier a twenty-fifth faster than level 1 and takes half as long again to compile.
+    # because in a single one of all rooms the compiler's time grows out of proportion. Level 2: the
+    # verifier is a twenty-fifth faster than at level 1, and takes half as long again to compile.
     made = mypycify(
         sources, opt_level="2", debug_level="0", group_name="anybpf_rooms", multi_file=True
     )
