@@ -54,6 +54,7 @@ enum anybpf_status {
     ANYBPF_NAME_TOO_LONG,
     ANYBPF_NO_DEVICE,
     ANYBPF_CANNOT_SEND,
+    ANYBPF_PREFIXES_FULL,  /* no room for another prefix: Linux has a number of its own for it */
     ANYBPF_STATUSES        /* how many there are */
 };
 
@@ -98,6 +99,7 @@ enum {
     ANYBPF_RECENCY_BY_USER = 1 << 9,  /* look-ups from outside count as use in LRU maps */
     ANYBPF_OVERWRITES = 1 << 10,      /* a perf ring that is full loses its oldest records */
     ANYBPF_NEEDS_READER = 1 << 11,    /* perf: what is written while nobody reads is refused */
+    ANYBPF_INNER_SIZE_FREE = 1 << 12, /* maps held may have more or fewer entries than the template */
 };
 
 #define ANYBPF_MOST_NAME 64u
