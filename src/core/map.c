@@ -18,6 +18,11 @@ static const struct anybpf_map_ops *const kinds[ANYBPF_KINDS] = {
     [ANYBPF_RINGBUF] = &anybpf_ringbuf_ops,
     [ANYBPF_USER_RINGBUF] = &anybpf_user_ringbuf_ops,
     [ANYBPF_PERF_EVENT_ARRAY] = &anybpf_perf_event_array_ops,
+    [ANYBPF_QUEUE] = &anybpf_queue_ops,
+    [ANYBPF_STACK] = &anybpf_stack_ops,
+    [ANYBPF_BLOOM_FILTER] = &anybpf_bloom_filter_ops,
+    [ANYBPF_ARRAY_OF_MAPS] = &anybpf_array_of_maps_ops,
+    [ANYBPF_PROG_ARRAY] = &anybpf_prog_array_ops,
 };
 
 const struct anybpf_map_ops *anybpf_kind_ops(uint32_t kind)

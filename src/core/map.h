@@ -256,5 +256,10 @@ extern const struct anybpf_map_ops anybpf_percpu_array_ops;
 extern const struct anybpf_map_ops anybpf_ringbuf_ops;
 extern const struct anybpf_map_ops anybpf_user_ringbuf_ops;
 extern const struct anybpf_map_ops anybpf_perf_event_array_ops;
+extern const struct anybpf_map_ops anybpf_queue_ops;
+extern const struct anybpf_map_ops anybpf_stack_ops;
+extern const struct anybpf_map_ops anybpf_bloom_filter_ops;
+extern const struct anybpf_map_ops anybpf_array_of_maps_ops;
+extern const struct anybpf_map_ops anybpf_prog_array_ops;
 
 #endif
