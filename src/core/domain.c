@@ -314,6 +314,22 @@ uint32_t anybpf_enter(struct anybpf_domain *domain, uint32_t cpu)
     return last_cpu;
 }
 
+uint32_t anybpf_try_enter(struct anybpf_domain *domain, uint32_t cpu)
+{
+    uint32_t i;
+
+    if (cpu != ANYBPF_ANY_CPU)
+        return sit(domain, cpu % domain->cpus) ? cpu % domain->cpus : ANYBPF_ANY_CPU;
+    if (last_cpu < domain->cpus && sit(domain, last_cpu))
+        return last_cpu;
+    for (i = 0; i < domain->cpus; i++)
+        if (sit(domain, i)) {
+            last_cpu = i;
+            return i;
+        }
+    return ANYBPF_ANY_CPU;
+}
+
 uint32_t anybpf_enter_as_guest(struct anybpf_domain *domain)
 {
     uint32_t guest = last_guest;

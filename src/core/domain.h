@@ -95,6 +95,8 @@ void anybpf_domain_forked(struct anybpf_domain *domain);
 /* Seats. The number, at least 0. Waits while all are taken. */
 uint32_t anybpf_enter(struct anybpf_domain *domain, uint32_t cpu);
 uint32_t anybpf_enter_as_guest(struct anybpf_domain *domain);
+/* As anybpf_enter, without waiting: ANYBPF_ANY_CPU if the seat, or all of them, are taken. */
+uint32_t anybpf_try_enter(struct anybpf_domain *domain, uint32_t cpu);
 void anybpf_leave(struct anybpf_domain *domain, uint32_t seat);
 /* Between two runs of a batch: as if one had left and come back to the same seat. */
 void anybpf_refresh(struct anybpf_domain *domain, uint32_t seat);
