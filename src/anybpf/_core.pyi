@@ -1,6 +1,7 @@
 """The C core, `src/core`: see the headers there for what each function promises."""
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from typing_extensions import Buffer
 
@@ -10,10 +11,10 @@ def check_program(code: Buffer, big_endian: bool = False) -> tuple[int, int] | N
 # Programs and their runs. A stop, as data: end (enum anybpf_end of run.h; _core.ENDS has the names),
 # id of the program, slot in its code, and of an access its address, size and whether it wrote; the
 # value is bpf_throw's cookie.
-type Stop = tuple[int, int, int, int, int, bool, int]
+Stop: TypeAlias = tuple[int, int, int, int, int, bool, int]
 # What a run came to: value, stop, packet, metadata in front of it, context, nanoseconds (all
 # repetitions), instructions spent of the budget, redirect (kind, map id, key, flags, value).
-type Outcome = tuple[
+Outcome: TypeAlias = tuple[
     int,
     Stop | None,
     bytes | None,

@@ -241,6 +241,15 @@ static enum anybpf_code without_check(enum anybpf_code full, const struct anybpf
     return full;
 }
 
+/* A program has one arena: the index of that map, or -1. */
+static int32_t arena_of(const struct anybpf_program *program)
+{
+    for (uint32_t i = 0; i < program->map_count; i++)
+        if (program->maps[i]->shape.kind == ANYBPF_ARENA)
+            return (int32_t)i;
+    return -1;
+}
+
 /* Marks where functions begin: what `exit` charges the budget for is the way from there. */
 static void mark_functions(const struct anybpf_program *program, uint8_t *begins)
 {
@@ -311,6 +320,8 @@ const char *anybpf_decode(struct anybpf_program *program, uint32_t *slot)
         default:
             break;
         }
+        if (code_here == ANYBPF_CODE_CAST_KERNEL || code_here == ANYBPF_CODE_CAST_USER)
+            op->u.imm = arena_of(program);
         if (code_here == ANYBPF_CODE_EXIT)
             op->u.imm = (int32_t)(i - function + 1);
         if (code_here == ANYBPF_CODE_LOAD_WIDE) {

@@ -3,6 +3,7 @@
  * Copyright (c) the anybpf authors. SPDX-License-Identifier: MIT
  */
 #include "interpreter.h"
+#include "maps/arena.h"
 #include "trace.h"
 
 #include <stddef.h>
@@ -121,31 +122,16 @@ static bool packet_load(const struct anybpf_run *run, uint32_t place, uint32_t s
     return true;
 }
 
-/* Arenas. Programs share addresses with user space whose lower halves count; the memory is ours. */
-static const struct anybpf_map *arena_of(const struct anybpf_program *program)
+/* Casts between what programs and users of an arena exchange and addresses; without an arena they
+ * cut to the 32 bits that such pointers have. */
+static uint64_t cast_to_address(const struct anybpf_program *program, int32_t map, uint64_t value)
 {
-    for (uint32_t i = 0; i < program->map_count; i++)
-        if (program->maps[i]->shape.kind == ANYBPF_ARENA)
-            return program->maps[i];
-    return NULL;
+    return map < 0 ? (uint32_t)value : anybpf_arena_address(program->maps[map], value);
 }
 
-static uint64_t cast_to_kernel(const struct anybpf_program *program, uint64_t address)
+static uint64_t cast_to_pointer(const struct anybpf_program *program, int32_t map, uint64_t value)
 {
-    const struct anybpf_map *arena = arena_of(program);
-
-    if (arena == NULL || address == 0)
-        return (uint32_t)address;
-    return (uint64_t)(uintptr_t)arena->values + (uint32_t)(address - arena->shape.extra);
-}
-
-static uint64_t cast_to_user(const struct anybpf_program *program, uint64_t address)
-{
-    const struct anybpf_map *arena = arena_of(program);
-
-    if (arena == NULL || address == 0)
-        return (uint32_t)address;
-    return arena->shape.extra + (uint32_t)(address - (uint64_t)(uintptr_t)arena->values);
+    return map < 0 ? (uint32_t)value : anybpf_arena_pointer(program->maps[map], value);
 }
 
 /* Addresses of labels and jumps to them are no ISO C; every compiler that we build with has them. */

@@ -274,10 +274,10 @@ SWAP64:
     DST = __builtin_bswap64(DST);
     NEXT;
 CAST_KERNEL:
-    DST = cast_to_kernel(program, SRC);
+    DST = cast_to_address(program, op->u.imm, SRC);
     NEXT;
 CAST_USER:
-    DST = cast_to_user(program, SRC);
+    DST = cast_to_pointer(program, op->u.imm, SRC);
     NEXT;
 
     COMPARISONS(JEQ, uint64_t, uint32_t, a == b)

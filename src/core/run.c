@@ -256,6 +256,10 @@ uint64_t anybpf_run_program(struct anybpf_run *run, const struct anybpf_program 
     run->redirect.kind = 0;
     run->stop.end = ANYBPF_ENDED;
     run->slice = 0;
+    if (run->scratch_used != 0) { /* a callback of the last run was stopped */
+        run->scratch_used = 0;
+        anybpf_set_region(run, ANYBPF_SCRATCH_REGION, NULL, 0, false);
+    }
     set_stack(run);
     take_slice(run);
     if (atomic_load_explicit(&run->stop_now, memory_order_relaxed)) {
@@ -270,5 +274,7 @@ uint64_t anybpf_run_program(struct anybpf_run *run, const struct anybpf_program 
     if (run->slice > 0)
         run->budget += (uint64_t)run->slice;
     run->slice = 0;
+    if (run->held_map != NULL)
+        anybpf_release_held(run);
     return result;
 }
