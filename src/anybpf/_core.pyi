@@ -1,130 +1,139 @@
 """The C core, `src/core`: see the headers there for what each function promises."""
 
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, Self
 
 from typing_extensions import Buffer
 
 def check_instructions(code: Buffer, big_endian: bool = False) -> tuple[int, int] | None: ...
 def check_program(code: Buffer, big_endian: bool = False) -> tuple[int, int] | None: ...
 
-# Programs and their runs. A stop, as data: end (enum anybpf_end of run.h; _core.ENDS has the names),
-# id of the program, slot in its code, and of an access its address, size and whether it wrote; the
-# value is bpf_throw's cookie.
-Stop: TypeAlias = tuple[int, int, int, int, int, bool, int]
-# What a run came to: value, stop, packet, metadata in front of it, context, nanoseconds (all
-# repetitions), instructions spent of the budget, redirect (kind, map id, key, flags, value).
-Outcome: TypeAlias = tuple[
-    int,
-    Stop | None,
-    bytes | None,
-    bytes | None,
-    bytes | None,
-    int,
-    int,
-    tuple[int, int, int, int, bytes] | None,
-]
-ENDS: tuple[str, ...]
+STATUSES: tuple[str, ...]
+"""Names of statuses by number."""
+KINDS: tuple[str, ...]
+"""Names of the kinds of maps that are built."""
+MAP_FLAGS: dict[str, int]
 
-class Program:
-    """A program, ready to run. Safe for many threads at once."""
+class Domain:
+    """The threads and processes that share maps. After a fork, the child goes on under a number of
+    its own."""
+
+    def __init__(self, cpus: int, shared: bool = False) -> None: ...
+    @classmethod
+    def attach(cls, fd: int) -> Domain: ...
+    @property
+    def cpus(self) -> int: ...
+    @property
+    def fd(self) -> int: ...
+    @property
+    def shared(self) -> bool: ...
+    @property
+    def participant(self) -> int: ...
+    def synchronize(self, timeout: float | None = None) -> bool: ...
+    def collect(self) -> int: ...
+
+class Map:
+    """A map's storage. Also a buffer, of an array's values.
+
+    What goes wrong is told to `_fail(what, status, key)`, which must raise: `what` is the
+    operation, or "key" or "value" if that object is at fault (then it is given as `key`), or "use"
+    with a status of -1 if the map is closed. What returns a status does not raise for it.
+    """
 
     def __init__(
         self,
         domain: Domain,
         id: int,
-        name: str,
-        code: Buffer,
-        maps: Sequence[Map],
-        helpers: Sequence[object],
-        codes: Sequence[int],
-        type: int = 0,
-        context_size: int = 0,
-        behaviour: int = 0,
-        compatible: int = 0,
-        packet_fields: tuple[int, int, int] = (-1, -1, -1),
-        length_field: int = -1,
-    ) -> None:
-        """`code` is in the machine's byte order. A helper is a number from `helper`, -1 for one that
-        is not there, or what Python has in its place. `packet_fields`: offsets in the context of
-        eight-byte pointers to the packet's data, end and metadata, `length_field` of a four-byte
-        length of the packet; -1: not there. ValueError says at which slot the code is refused."""
-
-    def __call__(self, memory: Buffer | None = None, /) -> int | Stop:
-        """The fastest run: r1 = address and r2 = length of `memory`, or 0; r0, or why it stopped.
-        No budget and no time limit; `stop()` ends it from another thread."""
-
-    def run(
-        self,
-        *,
-        packet: Buffer | None = None,
-        context: Buffer | None = None,
-        memory: Buffer | None = None,
-        meta: int = 0,
-        event: Buffer | None = None,
-        repeat: int = 1,
-        cpu: int = -1,
-        budget: int = 0,
-        timeout: float = 0.0,
-        headroom: int = 256,
-        tailroom: int = 320,
-        counts: Buffer | None = None,
-        step: Callable[[int, int, tuple[int, ...]], object] | None = None,
-        touch: Callable[[int, int, tuple[int, ...], int, int, bool], object] | None = None,
-        watch: Sequence[tuple[int, int, bool, bool]] = (),
-    ) -> Outcome:
-        """One run, or many. `packet` begins with `meta` bytes of metadata; packet and context are
-        copied, `memory` (writable) is not. `budget` (instructions) and `timeout` (seconds) are for
-        all repetitions; 0: none. `event`: struct anybpf_event up to is_admin and present, packed as
-        "QQ16sQQQQQQQQiI" says.
-        `counts`: writable, eight bytes a slot, added to. `step(program id, slot, r0..r10)` before
-        each instruction, `touch(..., address, size, write)` before each that reads or writes in one
-        of `watch` (address, size, reads, writes): a result that is true stops the run."""
-
-    def run_batch(
-        self,
-        buffer: Buffer,
-        *,
-        stride: int = 0,
-        offsets: Buffer | None = None,
-        kind: str = "packet",
-        context: Buffer | None = None,
-        event: Buffer | None = None,
-        cpu: int = -1,
-        budget: int = 0,
-        timeout: float = 0.0,
-        refresh: int = 256,
-    ) -> tuple[bytes, list[tuple[int, Stop]]]:
-        """Runs on each record of `buffer`: every `stride` bytes, or from each of `offsets` (n + 1
-        eight-byte numbers) to the next. `kind`: records are packets ("packet", used in place,
-        with `context` fresh for each), contexts ("context", copied) or memory ("memory"). Packets
-        and memory are read only if `buffer` is. r0 of each as native u64: `array("Q", results)`;
-        0 where it stopped, which the list tells (first 1000). `budget` is each record's, `timeout`
-        the whole batch's: when it is over, or after `stop()`, results are fewer."""
-
-    def stop(self) -> None:
-        """Ends runs of this program that are under way, in whichever thread."""
-
-    def close(self) -> None:
-        """Takes the program out of its domain. Idempotent; runs afterwards raise ValueError."""
-
+        kind: str,
+        key_size: int,
+        value_size: int,
+        max_entries: int,
+        flags: int = 0,
+        cpus: int = 0,
+        extra: int = 0,
+        lock_offset: int = -1,
+        timer_offset: int = -1,
+        name: str = "",
+        inner: Map | None = None,
+        shared: bool = False,
+    ) -> None: ...
+    @classmethod
+    def attach(cls, domain: Domain, fd: int, writable: bool = True) -> Self: ...
     @property
     def id(self) -> int: ...
     @property
+    def kind(self) -> str: ...
+    @property
+    def key_size(self) -> int: ...
+    @property
+    def value_size(self) -> int: ...
+    @property
+    def user_value_size(self) -> int: ...
+    @property
+    def value_stride(self) -> int: ...
+    @property
+    def max_entries(self) -> int: ...
+    @property
+    def flags(self) -> int: ...
+    @property
+    def cpus(self) -> int: ...
+    @property
+    def extra(self) -> int: ...
+    @property
+    def lock_offset(self) -> int: ...
+    @property
+    def timer_offset(self) -> int: ...
+    @property
     def name(self) -> str: ...
     @property
-    def code(self) -> bytes: ...
+    def fd(self) -> int: ...
     @property
-    def slots(self) -> int: ...
+    def memory(self) -> int: ...
     @property
-    def maps(self) -> tuple[Map, ...]: ...
+    def frozen(self) -> bool: ...
     @property
     def closed(self) -> bool: ...
     @property
-    def runs(self) -> int: ...
-    @property
-    def run_ns(self) -> int: ...
-    @property
-    def statistics(self) -> bool: ...
-    @statistics.setter
-    def statistics(self, on: bool) -> None: ...
+    def domain(self) -> Domain | None: ...
+    def close(self) -> None: ...
+    def freeze(self) -> int: ...
+    def values_view(self) -> memoryview: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+    # One entry, in bytes.
+    def lookup(self, key: Buffer, flags: int = 0, /) -> bytes | None: ...
+    def lookup_into(self, key: Buffer, out: Buffer, flags: int = 0, /) -> bool: ...
+    def update(self, key: Buffer, value: Buffer, flags: int = 0, /) -> int: ...
+    def delete(self, key: Buffer, /) -> int: ...
+    def next_key(self, key: Buffer | None, /) -> bytes | None: ...
+    def take(self, key: Buffer, /) -> bytes | None: ...
+    def push(self, value: Buffer, flags: int = 0, /) -> int: ...
+    def pop(self) -> bytes | None: ...
+    def peek(self) -> bytes | None: ...
+    def count(self) -> int: ...
+    def check(self) -> str | None: ...
+
+    # Many entries, without the GIL.
+    def scan(
+        self, cursor: int, count: int, want_keys: bool = True, want_values: bool = True, /
+    ) -> tuple[int, bytes, bytes, int, bool]: ...
+    def scan_into(
+        self, cursor: int, keys: Buffer | None, values: Buffer | None, /
+    ) -> tuple[int, int, bool]: ...
+    def lookup_many(
+        self, keys: Buffer, values: Buffer, present: Buffer | None = None, flags: int = 0, /
+    ) -> tuple[int, int]: ...
+    def update_many(self, keys: Buffer, values: Buffer, flags: int = 0, /) -> tuple[int, int]: ...
+    def delete_many(self, keys: Buffer, present: Buffer | None = None, /) -> tuple[int, int]: ...
+
+    # One entry, as objects. Codes: "B" bytes; "u1" to "u8" and "i1" to "i8" integers in native
+    # byte order (in per-CPU maps a list of them); "O" by the methods below, which subclasses have.
+    def set_codec(self, key_code: str, value_code: str, /) -> None: ...
+    def __getitem__(self, key: Any, /) -> Any: ...
+    def __setitem__(self, key: Any, value: Any, /) -> None: ...
+    def __delitem__(self, key: Any, /) -> None: ...
+    def __contains__(self, key: object, /) -> bool: ...
+    def get(self, key: Any, default: Any = None, /) -> Any: ...
+    def _encode_key(self, key: Any, /) -> Buffer: ...
+    def _encode_value(self, value: Any, /) -> Buffer: ...
+    def _decode_value(self, value: bytes, /) -> Any: ...
+    def _fail(self, what: str, status: int, key: object, /) -> None: ...
