@@ -42,7 +42,7 @@ class Map:
     def __init__(
         self,
         domain: Domain,
-        id: int,
+        id: int,  # noqa: A002
         kind: str,
         key_size: int,
         value_size: int,
