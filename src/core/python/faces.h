@@ -31,7 +31,8 @@ enum anybpf_codec {
 
 struct anybpf_map_face {
     PyObject_HEAD
-    struct anybpf_map *map; /* owned; NULL before __init__ and after close */
+    struct anybpf_map *map; /* owned unless `base` does; NULL before __init__ and after close */
+    struct anybpf_map_face *base; /* strong, held: another face of the map, which owns it; or NULL */
     struct anybpf_map *held; /* after close, as long as `uses` is not 0 */
     struct anybpf_domain_face *domain; /* strong */
     enum anybpf_codec key_codec;

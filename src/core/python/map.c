@@ -181,12 +181,53 @@ static PyObject *attach(PyObject *type, PyObject *args, PyObject *kwargs)
     return self;
 }
 
+/* Another face of a map that `arg` owns: it is closed by itself, and the owner's closing waits. */
+static PyObject *share(PyObject *type, PyObject *arg)
+{
+    PyObject *self = PyType_GenericAlloc((PyTypeObject *)type, 0);
+    struct anybpf_module *module = self == NULL ? NULL : anybpf_state_of(self);
+    struct anybpf_map *map = module == NULL ? NULL : anybpf_map_of(module, arg);
+
+    if (map == NULL) {
+        Py_XDECREF(self);
+        return NULL;
+    }
+    ((face *)self)->map = map;
+    ((face *)self)->domain = (struct anybpf_domain_face *)Py_NewRef(((face *)arg)->domain);
+    ((face *)self)->base = (face *)Py_NewRef(arg);
+    anybpf_map_hold(arg);
+    return self;
+}
+
 static void let_go(face *self)
 {
     struct anybpf_map *map = self->held;
+    PyObject *base = (PyObject *)self->base;
 
     self->held = NULL;
-    anybpf_map_close(map);
+    self->base = NULL;
+    if (base == NULL) {
+        anybpf_map_close(map);
+        return;
+    }
+    anybpf_map_drop(base);
+    Py_DECREF(base);
+}
+
+/* Views are counted where the map is owned as well: it is frozen there. */
+static void count_view(face *self, int by, bool writable)
+{
+    for (; self != NULL; self = self->base) {
+        self->exports += by;
+        if (writable)
+            self->writable_exports += by;
+    }
+}
+
+static void forget_owner(face *self)
+{
+    if (self->map->owner == self)
+        self->map->owner = NULL;
 }
 
 void anybpf_map_hold(PyObject *object)
@@ -214,7 +255,7 @@ static PyObject *close_map(PyObject *object, PyObject *unused)
                             "this map cannot be closed: %zd views of its values exist; release "
                             "them first",
                             self->exports);
-    self->map->owner = NULL;
+    forget_owner(self);
     self->held = self->map;
     self->map = NULL;
     if (self->uses == 0)
@@ -237,7 +278,7 @@ static void dealloc(PyObject *object)
     if (self->weak != NULL)
         PyObject_ClearWeakRefs(object);
     if (self->map != NULL) {
-        self->map->owner = NULL;
+        forget_owner(self);
         self->held = self->map;
     }
     if (self->held != NULL) /* whoever uses the map holds this object */
@@ -366,8 +407,7 @@ static int get_buffer(PyObject *object, Py_buffer *view, int flags)
         view->strides = self->view_strides;
     }
     view->internal = (void *)(uintptr_t)writable;
-    self->exports++;
-    self->writable_exports += writable;
+    count_view(self, 1, writable);
     return 0;
 }
 
@@ -375,8 +415,7 @@ static void release_buffer(PyObject *object, Py_buffer *view)
 {
     face *self = (face *)object;
 
-    self->exports--;
-    self->writable_exports -= view->internal != NULL;
+    count_view(self, -1, view->internal != NULL);
 }
 
 static PyObject *values_view(PyObject *self, PyObject *unused)
@@ -393,6 +432,14 @@ static PyObject *values_view(PyObject *self, PyObject *unused)
     return PyMemoryView_FromObject(self);
 }
 
+/* Of all faces of the map. */
+static Py_ssize_t writable_views(const face *self)
+{
+    while (self->base != NULL)
+        self = self->base;
+    return self->writable_exports;
+}
+
 static PyObject *freeze(PyObject *self, PyObject *unused)
 {
     struct anybpf_map *map = anybpf_open_map(self);
@@ -403,7 +450,7 @@ static PyObject *freeze(PyObject *self, PyObject *unused)
         return NULL;
     if (!map->segment.writable)
         status = ANYBPF_DENIED;
-    else if (((face *)self)->writable_exports > 0)
+    else if (writable_views((face *)self) > 0)
         status = ANYBPF_BUSY;
     else
         atomic_store(&map->header->frozen, 1);
@@ -413,6 +460,8 @@ static PyObject *freeze(PyObject *self, PyObject *unused)
 static PyMethodDef methods[] = {
     {"attach", (PyCFunction)(void *)attach, METH_VARARGS | METH_KEYWORDS | METH_CLASS,
      "attach(domain, fd, writable=True)\n--\n\nA map that another process of the domain made."},
+    {"share", share, METH_O | METH_CLASS,
+     "share(map)\n--\n\nAnother face of a map, closed by itself; the map outlives both."},
     {"close", close_map, METH_NOARGS,
      "close()\n--\n\nLet go of the map; its memory goes when nobody uses it any more."},
     {"values_view", values_view, METH_NOARGS,
