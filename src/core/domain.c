@@ -9,8 +9,10 @@
  *
  * Who holds a lock is a process by number, and the number is given once. A process locks the byte of
  * its number far behind the end of the domain's file; the system drops that lock as it dies, however
- * it dies, and a child does not inherit it. So nobody is mistaken for another who has the same
- * process id, in whichever container it lives.
+ * it dies. So nobody is mistaken for another who has the same process id, in whichever container it
+ * lives. The lock belongs to an open file of its own, not to the process: it does not go when the
+ * process closes another descriptor of the same file, and two domain objects in one process are two
+ * participants. A child inherits the open file, closes it and opens one of its own.
  *
  * Copyright (c) the anybpf authors. SPDX-License-Identifier: MIT
  */
@@ -24,8 +26,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if !defined(_WIN32)
+#if defined(__linux__)
 #include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 #endif
 
@@ -44,28 +47,13 @@
 #define BYTE_OF_NOBODY (UINT64_C(1) << 40)
 
 #define FIRST_EPOCH 2u
-#define LOOK_AT_HOLDER_NS 5000000
-#define TURNS_BEFORE_LOOK 128u
+#define LOOK_AT_HOLDER_NS 5000000 /* how long a waiter sleeps before it looks again */
+#define LOOK_AT_SEATS_NS 2000000u /* how often the living are told from the dead, at most */
+#define TURNS_BEFORE_LOOK 96u     /* of anybpf_back_off: before it begins to nap */
 
 /* Participants. */
 
-#if defined(_WIN32)
-
-static bool mark_alive(const struct anybpf_domain *domain, uint32_t participant)
-{
-    (void)domain;
-    (void)participant;
-    return true;
-}
-
-static bool is_marked(const struct anybpf_domain *domain, uint32_t participant)
-{
-    (void)domain;
-    (void)participant;
-    return false;
-}
-
-#else
+#if defined(__linux__)
 
 static struct flock byte_of(uint32_t participant)
 {
@@ -79,11 +67,36 @@ static struct flock byte_of(uint32_t participant)
     return lock;
 }
 
-static bool mark_alive(const struct anybpf_domain *domain, uint32_t participant)
+/* The domain's file, opened once more: a duplicate would share its locks. -1 with errno. */
+static int open_again(int fd)
+{
+    char path[32];
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return open(path, O_RDWR | O_CLOEXEC);
+}
+
+/* 0, or an errno; then all is as it was. */
+static int mark_alive(struct anybpf_domain *domain, uint32_t participant)
 {
     struct flock lock = byte_of(participant);
+    int fd;
+    int problem;
 
-    return !domain->shared || fcntl(domain->segment.fd, F_SETLK, &lock) == 0;
+    if (!domain->shared)
+        return 0;
+    fd = open_again(domain->segment.fd);
+    if (fd < 0)
+        return errno;
+    if (fcntl(fd, F_OFD_SETLK, &lock) != 0) {
+        problem = errno;
+        close(fd);
+        return problem;
+    }
+    if (domain->mark >= 0)
+        close(domain->mark);
+    domain->mark = fd;
+    return 0;
 }
 
 static bool is_marked(const struct anybpf_domain *domain, uint32_t participant)
@@ -91,7 +104,33 @@ static bool is_marked(const struct anybpf_domain *domain, uint32_t participant)
     struct flock lock = byte_of(participant);
 
     /* In doubt, alive: a lock that is held too long is better than one that two hold. */
-    return fcntl(domain->segment.fd, F_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
+    return fcntl(domain->mark, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
+}
+
+static void unmark(struct anybpf_domain *domain)
+{
+    if (domain->mark >= 0)
+        close(domain->mark);
+}
+
+#else /* no shared domains */
+
+static int mark_alive(struct anybpf_domain *domain, uint32_t participant)
+{
+    (void)participant;
+    return domain->shared ? ENOTSUP : 0;
+}
+
+static bool is_marked(const struct anybpf_domain *domain, uint32_t participant)
+{
+    (void)domain;
+    (void)participant;
+    return true;
+}
+
+static void unmark(struct anybpf_domain *domain)
+{
+    (void)domain;
 }
 
 #endif
@@ -107,12 +146,14 @@ static int join(struct anybpf_domain *domain)
 {
     uint32_t number = atomic_fetch_add(&domain->header->next_participant, 1);
 
+    int problem;
+
     if (number == 0 || number > MOST_PARTICIPANTS)
         return EMFILE;
-    if (!mark_alive(domain, number))
-        return errno;
-    atomic_store(&domain->self, number);
-    return 0;
+    problem = mark_alive(domain, number);
+    if (problem == 0)
+        atomic_store(&domain->self, number);
+    return problem;
 }
 
 /* Life and death. */
@@ -123,6 +164,7 @@ static struct anybpf_domain *new_domain(bool shared)
 
     if (domain != NULL) {
         domain->segment.fd = -1;
+        domain->mark = -1;
         domain->shared = shared;
     }
     return domain;
@@ -232,6 +274,7 @@ void anybpf_domain_free(struct anybpf_domain *domain)
     }
     free(atomic_load(&domain->registry));
     free(atomic_load(&domain->areas));
+    unmark(domain);
     anybpf_segment_release(&domain->segment);
     free(domain);
 }
@@ -241,8 +284,9 @@ void anybpf_domain_forked(struct anybpf_domain *domain)
     uint32_t parent = atomic_load(&domain->self);
     uint32_t i;
 
-    if (join(domain) != 0)
-        abort(); /* a million processes: there is no way on that would not be unsafe */
+    /* Without a number or a descriptor to spare, the child goes on under its parent's: what it leaves
+     * locked if it is killed stays locked until both are gone. */
+    (void)join(domain);
     atomic_store(&domain->lock.word, 0);
     if (domain->shared)
         return;
@@ -260,6 +304,16 @@ void anybpf_domain_forked(struct anybpf_domain *domain)
 static _Thread_local uint32_t last_cpu;
 static _Thread_local uint32_t last_guest;
 
+/* Before the seat is taken: who looks at the seats after the epoch has moved, and does not look this
+ * far, looked before this thread had read anything. */
+static void widen(_Atomic uint32_t *used, uint32_t to)
+{
+    uint32_t now = atomic_load_explicit(used, memory_order_relaxed);
+
+    while (now < to && !atomic_compare_exchange_weak(used, &now, to))
+        ;
+}
+
 static bool sit(struct anybpf_domain *domain, uint32_t seat)
 {
     struct anybpf_domain_header *header = domain->header;
@@ -267,6 +321,10 @@ static bool sit(struct anybpf_domain *domain, uint32_t seat)
     uint64_t self = atomic_load_explicit(&domain->self, memory_order_relaxed);
     uint64_t nobody = 0;
 
+    if (seat < domain->cpus)
+        widen(&header->used_cpus, seat + 1);
+    else
+        widen(&header->used_guests, seat - domain->cpus + 1);
     return atomic_compare_exchange_strong(&header->seat[seat].word, &nobody,
                                           epoch << PARTICIPANT_BITS | self);
 }
@@ -355,10 +413,62 @@ void anybpf_refresh(struct anybpf_domain *domain, uint32_t seat)
 
 /* Epochs. */
 
+#if defined(__SANITIZE_THREAD__)
+#define THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define THREAD_SANITIZER 1
+#endif
+#endif
+
 uint64_t anybpf_stamp(struct anybpf_domain *domain)
 {
+#if defined(THREAD_SANITIZER) /* which does not know fences; this would dirty a line that all read */
+    return atomic_fetch_add(&domain->header->epoch, 0);
+#else
     atomic_thread_fence(memory_order_seq_cst);
     return atomic_load(&domain->header->epoch);
+#endif
+}
+
+/* Whether it is time to ask the system who is alive: a call for each seat. */
+static bool may_look(struct anybpf_domain *domain)
+{
+    uint64_t now = anybpf_clock_ns(ANYBPF_COARSE);
+    uint64_t last = atomic_load_explicit(&domain->looked, memory_order_relaxed);
+
+    return now - last >= LOOK_AT_SEATS_NS &&
+           atomic_compare_exchange_strong_explicit(&domain->looked, &last, now,
+                                                   memory_order_relaxed, memory_order_relaxed);
+}
+
+/* The earliest epoch of those who sit in `count` seats, or `epoch` if that is earlier. The dead are
+ * asked to leave if they are in the way of `stamp`. */
+static uint64_t earliest(struct anybpf_domain *domain, uint32_t first, uint32_t count,
+                         uint64_t epoch, uint64_t stamp, int *look)
+{
+    uint32_t i;
+
+    for (i = first; i < first + count; i++) {
+        uint64_t word = atomic_load(&domain->header->seat[i].word);
+
+        if (word != 0 && word >> PARTICIPANT_BITS <= stamp && domain->shared) {
+            if (*look < 0)
+                *look = may_look(domain);
+            if (*look) {
+                clear_if_dead(domain, i);
+                word = atomic_load(&domain->header->seat[i].word);
+            }
+        }
+        if (word != 0 && word >> PARTICIPANT_BITS < epoch)
+            epoch = word >> PARTICIPANT_BITS;
+    }
+    return epoch;
+}
+
+static uint32_t at_most(uint32_t number, uint32_t limit)
+{
+    return number < limit ? number : limit;
 }
 
 bool anybpf_is_past(struct anybpf_domain *domain, uint64_t stamp)
@@ -366,27 +476,18 @@ bool anybpf_is_past(struct anybpf_domain *domain, uint64_t stamp)
     struct anybpf_domain_header *header = domain->header;
     uint64_t oldest = atomic_load_explicit(&header->oldest, memory_order_acquire);
     uint64_t epoch;
-    uint32_t i;
+    int look = -1;
 
     if (stamp < oldest)
         return true;
     epoch = stamp;
     atomic_compare_exchange_strong(&header->epoch, &epoch, stamp + 1);
     epoch = atomic_load(&header->epoch);
-    for (i = 0; i < domain->seats; i++) {
-        uint64_t word = atomic_load(&header->seat[i].word);
-
-        if (word == 0)
-            continue;
-        if (word >> PARTICIPANT_BITS <= stamp && domain->shared) {
-            clear_if_dead(domain, i);
-            word = atomic_load(&header->seat[i].word);
-            if (word == 0)
-                continue;
-        }
-        if (word >> PARTICIPANT_BITS < epoch)
-            epoch = word >> PARTICIPANT_BITS;
-    }
+    epoch = earliest(domain, 0, at_most(atomic_load(&header->used_cpus), domain->cpus), epoch,
+                     stamp, &look);
+    epoch = earliest(domain, domain->cpus,
+                     at_most(atomic_load(&header->used_guests), ANYBPF_GUEST_SEATS), epoch, stamp,
+                     &look);
     while (oldest < epoch &&
            !atomic_compare_exchange_weak(&header->oldest, &oldest, epoch))
         ;

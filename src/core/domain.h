@@ -33,6 +33,9 @@ struct anybpf_domain_header {
     uint32_t seats;    /* in all */
     uint64_t identity; /* random: maps say by it where they belong */
     _Atomic uint32_t next_participant;
+    /* One more than the highest seat that was ever taken, of either sort: only these are looked at. */
+    _Alignas(64) _Atomic uint32_t used_cpus;
+    _Atomic uint32_t used_guests;
     _Alignas(64) _Atomic uint64_t epoch;
     _Alignas(64) _Atomic uint64_t oldest; /* no seated thread is of an earlier epoch */
     struct anybpf_seat seat[];
@@ -73,6 +76,8 @@ struct anybpf_domain {
     uint32_t seats;
     _Atomic uint32_t self;          /* this process's number */
     bool shared;
+    int mark;                       /* descriptor whose lock says that this process lives; or -1 */
+    _Atomic uint64_t looked;        /* when the living were last told from the dead */
     struct anybpf_lock lock;        /* guards what follows */
     struct anybpf_registry *_Atomic registry;
     struct anybpf_areas *_Atomic areas;
@@ -89,7 +94,9 @@ int anybpf_domain_create(struct anybpf_domain **domain, uint32_t cpus, bool shar
 int anybpf_domain_attach(struct anybpf_domain **domain, int fd);
 /* Nobody may be seated, and no map or program may be left. */
 void anybpf_domain_free(struct anybpf_domain *domain);
-/* To be called in a child process after a fork: what the parent's threads held is nobody's. */
+/* To be called in a child process after a fork, before anything else of the domain: what the parent's
+ * threads held is not the child's. (A child that neither calls it nor execs keeps a dead parent's
+ * locks from being taken over.) */
 void anybpf_domain_forked(struct anybpf_domain *domain);
 
 /* Seats. The number, at least 0. Waits while all are taken. */
