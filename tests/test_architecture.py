@@ -26,6 +26,20 @@ ALLOWED: dict[str, set[str]] = {
     "toolchain": set(),
     "objects": {"isa", "btf", "platforms"},
     "verifier": {"isa", "btf", "platforms", "objects"},
+    "engines": {"isa", "btf", "platforms", "objects", "verifier"},
+    "maps": {"btf", "platforms", "objects"},
+    "runtime": {"isa", "btf", "platforms", "objects", "verifier", "engines", "maps"},
+    "testing": {
+        "isa",
+        "btf",
+        "platforms",
+        "toolchain",
+        "objects",
+        "verifier",
+        "engines",
+        "maps",
+        "runtime",
+    },
     "cli": {"isa", "btf", "platforms", "toolchain", "objects", "verifier"},
 }
 OPEN_TO_ALL = {"errors", "_core", "__version__"}

@@ -1,0 +1,296 @@
+"""Programs as objects of a runtime: made from prepared code, run for tests and in batches.
+
+What runs them is the core's; what their results are called stands in ``testrun``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from anybpf import _core
+from anybpf.engines import ContextLayout, Prepared
+from anybpf.engines.contexts import ContextValue
+from anybpf.errors import InputError
+from anybpf.runtime.codes import codes_of
+from anybpf.runtime.map import MapRecord
+from anybpf.runtime.objects import PROGRAM, Handle, Record
+from anybpf.verifier import Verification
+
+if TYPE_CHECKING:
+    from anybpf.runtime.link import Link
+    from anybpf.runtime.runtime import Runtime
+    from anybpf.runtime.testrun import Batch, TestRun
+    from anybpf.runtime.types import TypesRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramInfo:
+    """What there is to know of a program, with the names of ``struct bpf_prog_info``."""
+
+    id: int
+    type: int
+    type_name: str
+    name: str
+    tag: str
+    jited_prog_len: int
+    xlated_prog_len: int
+    xlated_prog_insns: bytes
+    load_time: int
+    created_by_uid: int
+    nr_map_ids: int
+    map_ids: tuple[int, ...]
+    ifindex: int
+    gpl_compatible: bool
+    btf_id: int
+    nr_func_info: int
+    nr_line_info: int
+    run_time_ns: int
+    run_cnt: int
+    recursion_misses: int
+    verified_insns: int
+    attach_btf_obj_id: int
+    attach_btf_id: int
+    memlock: int
+    type_uuid: str
+    attach_type_uuid: str
+    attach_type_name: str
+    pinned_path_count: int
+    link_count: int
+    mode: str
+
+
+# Licences under which Linux lets programs use what is for the GPL only: include/linux/license.h.
+GPL_COMPATIBLE = (
+    "GPL",
+    "GPL v2",
+    "GPL and additional rights",
+    "Dual BSD/GPL",
+    "Dual MIT/GPL",
+    "Dual MPL/GPL",
+)
+
+
+class ProgramRecord(Record):
+    kind = PROGRAM
+
+    def __init__(self, runtime: Runtime, owner: str, prepared: Prepared) -> None:
+        super().__init__(runtime, prepared.name, owner)
+        self.prepared: Prepared = prepared
+        self.layout: ContextLayout = ContextLayout(prepared.type)
+        self.held: list[Record] = []
+        self.types_id: int = 0
+        self.core: _core.Program
+
+    @property
+    def map_ids(self) -> tuple[int, ...]:
+        return tuple(one.id for one in self.held if isinstance(one, MapRecord))
+
+    def release(self) -> Iterable[Record]:
+        self.core.close()
+        held, self.held = self.held, []
+        return held
+
+    def count_runs(self, on: bool) -> None:
+        self.core.statistics = on
+
+    def info(self) -> ProgramInfo:
+        prepared = self.prepared
+        proof = prepared.verification
+        program = proof.program
+        platform = self.runtime.platform
+        attach = platform.attach_types.get(prepared.attach_type) if prepared.attach_type else None
+        maps = self.map_ids
+        return ProgramInfo(
+            id=self.id,
+            type=prepared.type.number,
+            type_name=prepared.type.name,
+            name=self.name,
+            tag=prepared.tag,
+            jited_prog_len=0,
+            xlated_prog_len=len(prepared.code),
+            xlated_prog_insns=prepared.code,
+            load_time=self.load_time,
+            created_by_uid=_user_id(),
+            nr_map_ids=len(maps),
+            map_ids=maps,
+            ifindex=0,
+            gpl_compatible=program.license in GPL_COMPATIBLE,
+            btf_id=self.types_id,
+            nr_func_info=sum(1 for one in program.functions if one.type_id),
+            nr_line_info=sum(1 for insn in proof.instructions if insn.line is not None),
+            run_time_ns=0 if self.gone else self.core.run_ns,
+            run_cnt=0 if self.gone else self.core.runs,
+            recursion_misses=0,
+            verified_insns=proof.stats.steps,
+            attach_btf_obj_id=0,
+            attach_btf_id=0,
+            memlock=self.memory,
+            type_uuid=prepared.type.guid,
+            attach_type_uuid=attach.guid if attach else "",
+            attach_type_name=prepared.attach_type,
+            pinned_path_count=len(self.pins),
+            link_count=self.users_of_kind("link"),
+            mode="interpret",
+        )
+
+    def users_of_kind(self, kind: str) -> int:
+        """How many objects of that kind hold the program."""
+        return sum(
+            1
+            for record in self.runtime.records(kind)
+            if getattr(record, "program", None) is self and getattr(record, "holds", False)
+        )
+
+    def open(self) -> Program:
+        return Program(self)
+
+
+def _user_id() -> int:
+    import os
+
+    return os.getuid() if hasattr(os, "getuid") else 0
+
+
+class Program(Handle):
+    """A hold on a loaded program."""
+
+    __slots__ = ()
+
+    def program_record(self) -> ProgramRecord:
+        """For the rooms of this package: the object itself, while the handle is open."""
+        record = self.record
+        assert isinstance(record, ProgramRecord)
+        return record
+
+    @property
+    def type(self) -> str:
+        """The name of the program's type, such as ``xdp``."""
+        return self.program_record().prepared.type.name
+
+    @property
+    def attach_type(self) -> str:
+        return self.program_record().prepared.attach_type
+
+    @property
+    def verification(self) -> Verification:
+        """The proof with which the program was loaded: its facts, and the work it was."""
+        return self.program_record().prepared.verification
+
+    @property
+    def prepared(self) -> Prepared:
+        return self.program_record().prepared
+
+    def info(self) -> ProgramInfo:
+        return self.program_record().info()
+
+    def attach(self, attach_type: str = "", data: bytes = b"") -> Link:
+        """Attach it by the runtime's hook for that attach type (its own, if none is named)."""
+        from anybpf.runtime.link import attach
+
+        return attach(self, attach_type, data)
+
+    def test_run(
+        self,
+        data: bytes | bytearray | memoryview = b"",
+        ctx: ContextValue = None,
+        *,
+        repeat: int = 1,
+        cpu: int | None = None,
+        batch: int = 0,
+        data_size_out: int | None = None,
+        flags: int = 0,
+        budget: int = 0,
+        timeout: float | None = None,
+    ) -> TestRun:
+        """Run the program on data and a context of your own, as the kernel's test run does.
+
+        ``data`` is what the packet pointers lead to, ``ctx`` fields by name or bytes. ``repeat``
+        runs it several times in a row on the same packet; ``batch`` of these without a pause for
+        others. ``cpu`` is the processor that it believes to be on. ``budget`` (instructions) and
+        ``timeout`` (seconds) stop a run that goes on for too long: :class:`RunError` says where.
+        """
+        from anybpf.runtime.testrun import test_run
+
+        return test_run(
+            self.program_record(), data, ctx, repeat=repeat, cpu=cpu, batch=batch,
+            data_size_out=data_size_out, flags=flags, budget=budget, timeout=timeout,
+        )  # fmt: skip
+
+    def run_batch(
+        self,
+        buffer: bytes | bytearray | memoryview,
+        *,
+        stride: int = 0,
+        offsets: Sequence[int] | None = None,
+        ctx: ContextValue = None,
+        cpu: int | None = None,
+        budget: int = 0,
+        timeout: float | None = None,
+    ) -> Batch:
+        """Run the program once for each record in a buffer, without Python in between.
+
+        Records are ``stride`` bytes each, or lie between neighbours in ``offsets``. The packets
+        are changed where they are if the buffer is writable, else in a copy.
+        """
+        from anybpf.runtime.testrun import run_batch
+
+        if bool(stride) == (offsets is not None):
+            raise InputError("say how the buffer is divided: by stride, or by offsets")
+        return run_batch(self.program_record(), buffer, stride, offsets, ctx, cpu, budget, timeout)
+
+
+def create_program(
+    runtime: Runtime,
+    prepared: Prepared,
+    maps: list[MapRecord],
+    helpers: list[Any],
+    types: TypesRecord | None,
+    owner: str,
+) -> ProgramRecord:
+    """A program that can run, unreferenced: it goes with the first handle that is closed."""
+    record = ProgramRecord(runtime, owner, prepared)
+    for spec, one in zip(prepared.maps, maps, strict=True):
+        if (spec.key_size, spec.value_size) != (one.spec.key_size, one.spec.value_size):
+            raise InputError(
+                f"program {prepared.name} was proved with keys of {spec.key_size} and values of "
+                f"{spec.value_size} bytes in map {spec.name}; {one.describe()} has "
+                f"{one.spec.key_size} and {one.spec.value_size}"
+            )
+    number = runtime.reserve(PROGRAM, owner, f"program {prepared.name}")
+    held: list[Record] = []
+    try:
+        for needed in [*maps, *([] if types is None else [types])]:
+            runtime.use(needed)
+            held.append(needed)
+        most = runtime.platform.limits.get("name_length", 63)
+        record.core = _core.Program(
+            runtime.domain,
+            number,
+            prepared.name.encode()[:most].decode(errors="ignore"),
+            prepared.code,
+            [one.storage for one in maps],
+            helpers,
+            codes_of(runtime.platform),
+            prepared.type.number,
+            prepared.context_size,
+            behaviour=runtime.habits.behaviour,
+            compatible=prepared.compatible,
+            packet_fields=prepared.packet_fields,
+            length_field=prepared.length_field,
+        )
+        try:
+            record.held = held
+            record.types_id = 0 if types is None else types.id
+            record.core.statistics = runtime.statistics
+            runtime.admit(record, number, len(prepared.code))
+        except BaseException:
+            record.core.close()
+            raise
+    except BaseException:
+        for needed in held:
+            runtime.unuse(needed)
+        runtime.unreserve(PROGRAM, owner)
+        raise
+    return record
