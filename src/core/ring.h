@@ -23,8 +23,9 @@
 #define ANYBPF_MOST_RECORD ((UINT32_C(1) << 30) - 1)
 
 /* For programs. The map is a ring buffer, but for the last two functions. All return an enum
- * anybpf_status unless they say otherwise. A seat tells whose record it is: of those outside, give
- * what anybpf_enter_as_guest gave. */
+ * anybpf_status unless they say otherwise. A seat tells whose record it is; outside a run give
+ * ANYBPF_NO_SEAT. */
+#define ANYBPF_NO_SEAT 4095u
 
 /* Flags of submit, discard, output and drain: as Linux has them. Without either a consumer is woken
  * if it has taken all records before this one. */
@@ -101,6 +102,7 @@ struct anybpf_record {
 
 uint32_t anybpf_rings(const struct anybpf_map *map); /* how many */
 uint64_t anybpf_ring_size(const struct anybpf_map *map);
+const uint8_t *anybpf_ring_memory(const struct anybpf_map *map, uint32_t ring); /* twice the size */
 uint64_t anybpf_ring_unread(const struct anybpf_map *map, uint32_t ring); /* bytes */
 
 /* The consumer. BUSY if another living process, or this one, has the map; DENIED if it is mapped

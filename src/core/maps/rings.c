@@ -22,7 +22,8 @@
 
 _Static_assert(sizeof(struct anybpf_map_header) + sizeof(struct ring_shared) <= RING_PAGE,
                "the headers fit into the page before the rings");
-_Static_assert(ANYBPF_MOST_CPUS + ANYBPF_GUEST_SEATS < UINT32_C(1) << (32 - PARTICIPANT_BITS),
+_Static_assert(ANYBPF_MOST_CPUS + ANYBPF_GUEST_SEATS < ANYBPF_NO_SEAT &&
+                   ANYBPF_NO_SEAT < UINT32_C(1) << (32 - PARTICIPANT_BITS),
                "a seat fits beside a participant");
 
 /* Layout and life. */
@@ -89,6 +90,11 @@ uint32_t anybpf_rings(const struct anybpf_map *map)
 uint64_t anybpf_ring_size(const struct anybpf_map *map)
 {
     return rings_of(map)->mask + 1;
+}
+
+const uint8_t *anybpf_ring_memory(const struct anybpf_map *map, uint32_t ring)
+{
+    return ring_data(rings_of(map), ring);
 }
 
 /* Writing. */
