@@ -98,5 +98,12 @@ PyObject *anybpf_map_set_codec(PyObject *self, PyObject *const *args, Py_ssize_t
 /* Each adds its types and functions to the module: 0, or -1 with an exception. */
 int anybpf_add_domain(PyObject *module);
 int anybpf_add_map(PyObject *module);
+int anybpf_add_rings(PyObject *module); /* rings.c */
+int anybpf_add_program(PyObject *module);
+
+/* helpers.c. What stands in a program for a helper that is a Python callable: takes the GIL, calls
+ * run->program->helper_data[run->calling], and keeps an exception in run->raised. */
+uint64_t anybpf_call_python_helper(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5,
+                                   struct anybpf_run *run);
 
 #endif

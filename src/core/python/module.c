@@ -144,7 +144,9 @@ static PyObject *map_flags(void)
 
 static int execute(PyObject *module)
 {
-    if (anybpf_add_domain(module) != 0 || anybpf_add_map(module) != 0)
+    if (anybpf_add_domain(module) != 0 || anybpf_add_map(module) != 0 ||
+        anybpf_add_rings(module) != 0 ||
+        anybpf_add_program(module) != 0)
         return -1;
     if (add_object(module, "STATUSES", statuses()) != 0 ||
         add_object(module, "KINDS", kinds()) != 0 ||
