@@ -1,0 +1,178 @@
+/* Helpers on maps that are looked up by key, queues, stacks and filters.
+ *
+ * Linux: -ENOENT, -EEXIST, -E2BIG, -EINVAL ...; Windows: negative ebpf_result. Both by status.
+ *
+ * Copyright (c) the anybpf authors. SPDX-License-Identifier: MIT
+ */
+#include "helpers.h"
+
+static bool holds_maps(const struct anybpf_map *map)
+{
+    return map->shape.kind == ANYBPF_ARRAY_OF_MAPS || map->shape.kind == ANYBPF_HASH_OF_MAPS;
+}
+
+static bool may_read(const struct anybpf_map *map)
+{
+    return (map->shape.flags & ANYBPF_PROGRAM_WRITES_ONLY) == 0;
+}
+
+static bool may_write(const struct anybpf_map *map)
+{
+    return (map->shape.flags & ANYBPF_PROGRAM_READS_ONLY) == 0;
+}
+
+ANYBPF_HELPER(map_lookup_elem)
+{
+    struct anybpf_map *map = anybpf_map_argument(run, r1);
+    void *found;
+
+    UNUSED3(r3, r4, r5);
+    if (map == NULL || map->ops->lookup == NULL || !may_read(map) ||
+        !anybpf_readable(run, r2, map->shape.key_size))
+        return 0;
+    found = map->ops->lookup(map, at(r2), run->seat);
+    if (found != NULL && holds_maps(map))
+        anybpf_map_found(run, found);
+    return (uint64_t)(uintptr_t)found;
+}
+
+ANYBPF_HELPER(map_lookup_percpu_elem)
+{
+    struct anybpf_map *map = anybpf_map_argument(run, r1);
+
+    UNUSED2(r4, r5);
+    if (map == NULL || map->ops->lookup_cpu == NULL || !may_read(map) ||
+        (uint32_t)r3 >= map->shape.cpus || !anybpf_readable(run, r2, map->shape.key_size))
+        return 0;
+    return (uint64_t)(uintptr_t)map->ops->lookup_cpu(map, at(r2), (uint32_t)r3);
+}
+
+ANYBPF_HELPER(map_update_elem)
+{
+    struct anybpf_map *map = anybpf_map_argument(run, r1);
+
+    UNUSED1(r5);
+    if (map == NULL)
+        return anybpf_result(run, ANYBPF_BAD_ARGUMENT);
+    if (map->ops->update == NULL || holds_maps(map))
+        return anybpf_result(run, ANYBPF_NOT_SUPPORTED);
+    if (!may_write(map))
+        return anybpf_result(run, ANYBPF_DENIED);
+    if (!anybpf_readable(run, r2, map->shape.key_size) ||
+        !anybpf_readable(run, r3, map->shape.value_size))
+        return anybpf_result(run, ANYBPF_NO_DATA);
+    if ((r4 & ANYBPF_WITH_LOCK) != 0 && run->held_map != NULL)
+        return anybpf_result(run, ANYBPF_BUSY); /* it would wait for itself */
+    return anybpf_result(run, map->ops->update(map, at(r2), at(r3), r4, run->seat));
+}
+
+ANYBPF_HELPER(map_delete_elem)
+{
+    struct anybpf_map *map = anybpf_map_argument(run, r1);
+
+    UNUSED3(r3, r4, r5);
+    if (map == NULL)
+        return anybpf_result(run, ANYBPF_BAD_ARGUMENT);
+    if (map->ops->erase == NULL || holds_maps(map))
+        return anybpf_result(run, ANYBPF_NOT_SUPPORTED);
+    if (!may_write(map))
+        return anybpf_result(run, ANYBPF_DENIED);
+    if (!anybpf_readable(run, r2, map->shape.key_size))
+        return anybpf_result(run, ANYBPF_NO_DATA);
+    return anybpf_result(run, map->ops->erase(map, at(r2), run->seat));
+}
+
+/* Windows. The value does not become something else before the run ends, as with any that is
+ * deleted while a program has a pointer to it. */
+ANYBPF_HELPER(map_lookup_and_delete_elem)
+{
+    struct anybpf_map *map = anybpf_map_argument(run, r1);
+    void *found;
+
+    UNUSED3(r3, r4, r5);
+    if (map == NULL || map->ops->lookup == NULL || map->ops->erase == NULL || holds_maps(map) ||
+        !may_read(map) || !may_write(map) || !anybpf_readable(run, r2, map->shape.key_size))
+        return 0;
+    if (map->shape.kind == ANYBPF_ARRAY || map->shape.kind == ANYBPF_PERCPU_ARRAY)
+        return 0;
+    found = map->ops->lookup(map, at(r2), run->seat);
+    if (found == NULL || map->ops->erase(map, at(r2), run->seat) != ANYBPF_OK)
+        return 0;
+    return (uint64_t)(uintptr_t)found;
+}
+
+ANYBPF_HELPER(map_push_elem)
+{
+    struct anybpf_map *map = anybpf_map_argument(run, r1);
+
+    UNUSED2(r4, r5);
+    if (map == NULL)
+        return anybpf_result(run, ANYBPF_BAD_ARGUMENT);
+    if (map->ops->push == NULL)
+        return anybpf_result(run, ANYBPF_NOT_SUPPORTED);
+    if (!may_write(map))
+        return anybpf_result(run, ANYBPF_DENIED);
+    if (!anybpf_readable(run, r2, map->shape.value_size))
+        return anybpf_result(run, ANYBPF_NO_DATA);
+    return anybpf_result(run, map->ops->push(map, at(r2), r3));
+}
+
+static uint64_t take(struct anybpf_run *run, uint64_t which, uint64_t value, bool keep)
+{
+    struct anybpf_map *map = anybpf_map_argument(run, which);
+    int (*operation)(struct anybpf_map *, void *);
+    int status;
+
+    if (map == NULL)
+        return anybpf_result(run, ANYBPF_BAD_ARGUMENT);
+    operation = keep ? map->ops->peek : map->ops->pop;
+    if (operation == NULL)
+        return anybpf_result(run, ANYBPF_NOT_SUPPORTED);
+    if (!may_read(map) || (!keep && !may_write(map)))
+        return anybpf_result(run, ANYBPF_DENIED);
+    /* A filter reads the value that it is asked about. */
+    if (!anybpf_readable(run, value, map->shape.value_size) ||
+        (map->shape.kind != ANYBPF_BLOOM_FILTER &&
+         !anybpf_writable(run, value, map->shape.value_size)))
+        return anybpf_result(run, ANYBPF_NO_DATA);
+    status = operation(map, at(value));
+    if (status == ANYBPF_EMPTY && map->shape.kind != ANYBPF_BLOOM_FILTER)
+        anybpf_clear(run, value, map->shape.value_size);
+    return anybpf_result(run, status);
+}
+
+ANYBPF_HELPER(map_pop_elem)
+{
+    UNUSED3(r3, r4, r5);
+    return take(run, r1, r2, false);
+}
+
+ANYBPF_HELPER(map_peek_elem)
+{
+    UNUSED3(r3, r4, r5);
+    return take(run, r1, r2, true);
+}
+
+/* Kernel function: how many entries a map has, where the kind counts them. */
+ANYBPF_HELPER(map_sum_elem_count)
+{
+    struct anybpf_map *map = anybpf_map_argument(run, r1);
+
+    UNUSED4(r2, r3, r4, r5);
+    if (map == NULL || map->ops->count == NULL)
+        return 0;
+    return map->ops->count(map);
+}
+
+const struct anybpf_helper_row anybpf_map_helpers[] = {
+    {"map_lookup_elem", map_lookup_elem},
+    {"map_update_elem", map_update_elem},
+    {"map_delete_elem", map_delete_elem},
+    {"map_lookup_percpu_elem", map_lookup_percpu_elem},
+    {"map_lookup_and_delete_elem", map_lookup_and_delete_elem},
+    {"map_push_elem", map_push_elem},
+    {"map_pop_elem", map_pop_elem},
+    {"map_peek_elem", map_peek_elem},
+    {"map_sum_elem_count", map_sum_elem_count},
+    {NULL, NULL},
+};
