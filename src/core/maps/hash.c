@@ -1,0 +1,42 @@
+/* Hash maps: `max_entries` keys at most, or, where the platform wants it, as many as come.
+ *
+ * Copyright (c) the anybpf authors. SPDX-License-Identifier: MIT
+ */
+#include "table.h"
+
+static void *lookup(struct anybpf_map *map, const void *key, uint32_t seat)
+{
+    struct anybpf_place place;
+
+    (void)seat;
+    if (!anybpf_table_find(map, key, &place))
+        return NULL;
+    return anybpf_value(anybpf_table_of(map), place, 0);
+}
+
+static int update(struct anybpf_map *map, const void *key, const void *value, uint64_t flags,
+                  uint32_t seat)
+{
+    return anybpf_table_update(map, key, value, flags, seat, ANYBPF_ALL_COPIES_OF_ENTRY);
+}
+
+const struct anybpf_map_ops anybpf_hash_ops = {
+    .name = "hash",
+    .measure = anybpf_table_measure,
+    .init = anybpf_table_init,
+    .open = anybpf_table_open,
+    .close = anybpf_table_close,
+    .lookup = lookup,
+    .update = update,
+    .erase = anybpf_table_erase,
+    .read = anybpf_table_read,
+    .write = anybpf_table_write,
+    .take = anybpf_table_take,
+    .next = anybpf_table_next,
+    .scan = anybpf_table_scan,
+    .count = anybpf_table_count,
+    .each = anybpf_table_each,
+    .key_of = anybpf_table_key_of,
+    .settle = anybpf_table_settle,
+    .check = anybpf_table_check,
+};
