@@ -13,8 +13,13 @@
 #define MOST_BYTES (UINT64_C(1) << 37) /* of one map, as on Windows: 128 GiB */
 
 static const struct anybpf_map_ops *const kinds[ANYBPF_KINDS] = {
+    [ANYBPF_HASH] = &anybpf_hash_ops,
     [ANYBPF_ARRAY] = &anybpf_array_ops,
     [ANYBPF_PERCPU_ARRAY] = &anybpf_percpu_array_ops,
+    [ANYBPF_PERCPU_HASH] = &anybpf_percpu_hash_ops,
+    [ANYBPF_LRU_HASH] = &anybpf_lru_hash_ops,
+    [ANYBPF_LRU_PERCPU_HASH] = &anybpf_lru_percpu_hash_ops,
+    [ANYBPF_HASH_OF_MAPS] = &anybpf_hash_of_maps_ops,
     [ANYBPF_RINGBUF] = &anybpf_ringbuf_ops,
     [ANYBPF_USER_RINGBUF] = &anybpf_user_ringbuf_ops,
     [ANYBPF_PERF_EVENT_ARRAY] = &anybpf_perf_event_array_ops,

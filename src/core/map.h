@@ -251,6 +251,11 @@ uint64_t anybpf_hash_bytes(const void *bytes, size_t size, uint64_t seed);
 int anybpf_check_update_flags(const struct anybpf_map *map, uint64_t flags);
 
 /* One a kind, in the file of its name. */
+extern const struct anybpf_map_ops anybpf_hash_ops;
+extern const struct anybpf_map_ops anybpf_percpu_hash_ops;
+extern const struct anybpf_map_ops anybpf_lru_hash_ops;
+extern const struct anybpf_map_ops anybpf_lru_percpu_hash_ops;
+extern const struct anybpf_map_ops anybpf_hash_of_maps_ops;
 extern const struct anybpf_map_ops anybpf_array_ops;
 extern const struct anybpf_map_ops anybpf_percpu_array_ops;
 extern const struct anybpf_map_ops anybpf_ringbuf_ops;
