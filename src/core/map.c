@@ -28,6 +28,10 @@ static const struct anybpf_map_ops *const kinds[ANYBPF_KINDS] = {
     [ANYBPF_BLOOM_FILTER] = &anybpf_bloom_filter_ops,
     [ANYBPF_ARRAY_OF_MAPS] = &anybpf_array_of_maps_ops,
     [ANYBPF_PROG_ARRAY] = &anybpf_prog_array_ops,
+    [ANYBPF_LPM_TRIE] = &anybpf_lpm_trie_ops,
+    [ANYBPF_LOCAL_STORAGE] = &anybpf_local_storage_ops,
+    [ANYBPF_DEVMAP] = &anybpf_devmap_ops,
+    [ANYBPF_ARENA] = &anybpf_arena_ops,
 };
 
 const struct anybpf_map_ops *anybpf_kind_ops(uint32_t kind)

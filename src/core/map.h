@@ -266,5 +266,9 @@ extern const struct anybpf_map_ops anybpf_stack_ops;
 extern const struct anybpf_map_ops anybpf_bloom_filter_ops;
 extern const struct anybpf_map_ops anybpf_array_of_maps_ops;
 extern const struct anybpf_map_ops anybpf_prog_array_ops;
+extern const struct anybpf_map_ops anybpf_lpm_trie_ops;
+extern const struct anybpf_map_ops anybpf_local_storage_ops;
+extern const struct anybpf_map_ops anybpf_devmap_ops;
+extern const struct anybpf_map_ops anybpf_arena_ops;
 
 #endif

@@ -28,9 +28,8 @@ static void set(_Atomic uint32_t *word, uint32_t value)
 
 static uint32_t take(const struct anybpf_pool *pool, uint32_t cell)
 {
-    _Atomic uint32_t *uses = &pool->link[cell - 1].uses;
-
-    set(uses, get(uses) + 1);
+    /* Acquiring, so that what is written to the cell is not seen before it is seen to be in use. */
+    atomic_fetch_add_explicit(&pool->link[cell - 1].uses, 1, memory_order_acq_rel);
     return cell;
 }
 
