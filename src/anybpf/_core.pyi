@@ -261,3 +261,105 @@ class Program:
     def statistics(self) -> bool: ...
     @statistics.setter
     def statistics(self, on: bool) -> None: ...
+
+# Rings: ring buffers, user rings and perf event arrays. `ring` is a processor's number in perf
+# event arrays, else 0. ValueError if closed, BufferError while records are leased.
+
+class RingConsumer:
+    """The one reader of a ring buffer (records are bytes) or of a perf event array (records are
+    `(cpu, bytes, lost)`). What cannot be is told to the map's `_fail`."""
+
+    def __new__(cls, map: Map) -> RingConsumer: ...  # noqa: A002
+    def wait(self, timeout: float) -> int:
+        """0: time is up; 1: there is something to read; 2: flush() or close(). Without the GIL; a
+        negative timeout is no limit."""
+
+    def read(self, most: int = ..., ring: int = 0) -> list[Any]:
+        """Records that are there, 65536 at most."""
+
+    def batch(self, most: int = ..., ring: int = 0) -> tuple[bytes, bytes]:
+        """The same end to end, and n + 1 offsets of eight bytes each."""
+
+    def lease(self, most: int = ..., ring: int = 0) -> RingLease:
+        """The same in place."""
+
+    def flush(self) -> None:
+        """Ends waits that are under way."""
+
+    @property
+    def flushes(self) -> int: ...
+    def fileno(self) -> int:
+        """A descriptor that is readable while there is something to read; -1: none here."""
+
+    @property
+    def needs_bridge(self) -> bool:
+        """Whether a thread must call `bridge` over and over for `fileno` to be of use."""
+
+    def bridge(self) -> bool:
+        """Waits for a tenth of a second at most; False once closed."""
+
+    def unread(self, ring: int, /) -> int:
+        """Bytes."""
+
+    def lost(self, ring: int, /) -> int:
+        """Records, since the map was made."""
+
+    def set_wakeup(self, records: int, size: int, /) -> None:
+        """Perf: a wait ends at so many records or bytes (0 and 0: at the first)."""
+
+    def close(self) -> None:
+        """Ends waits; the ring is another's to read when leases are released. Idempotent."""
+
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def size(self) -> int:
+        """Bytes of one ring."""
+
+    @property
+    def rings(self) -> int: ...
+
+class RingLease:
+    """Records in place. `release` raises BufferError while parts of them are used elsewhere."""
+
+    @property
+    def records(self) -> list[memoryview]: ...
+    def release(self) -> None: ...
+    def __enter__(self) -> list[memoryview]: ...
+    def __exit__(self, *error: object) -> None: ...
+
+class RingProducer:
+    """Writes records, as users do to user rings and programs to the others. Many may. Numbers
+    returned are statuses."""
+
+    def __new__(cls, map: Map) -> RingProducer: ...  # noqa: A002
+    def output(self, data: Buffer, flags: int = 0, /) -> int: ...
+    def output_many(self, records: Sequence[Buffer], /) -> tuple[int, int]:
+        """A status, and how many were written."""
+
+    def output_event(self, data: Buffer, cpu: int, /) -> int:
+        """To a perf event array."""
+
+    def reserve(self, size: int, /) -> RingReservation | int:
+        """Zeroed memory for a record, or a status."""
+
+    def wait(self, size: int, timeout: float, /) -> bool:
+        """Whether there is room for a record of that size. Without the GIL; negative: no limit."""
+
+    def drain(self, callback: Callable[[bytes], object], flags: int = 0, /) -> tuple[int, int]:
+        """What a program does to a user ring: a status, and how many records it saw. A result of
+        the callback that is true ends it."""
+
+    def query(self, what: int, /) -> int:
+        """As bpf_ringbuf_query."""
+
+    def close(self) -> None: ...
+
+class RingReservation:
+    """A buffer for one record. `with` submits it, an exception discards it."""
+
+    def submit(self, flags: int = 0, /) -> None: ...
+    def discard(self, flags: int = 0, /) -> None: ...
+    def __enter__(self) -> memoryview: ...
+    def __exit__(self, kind: object = None, error: object = None, trace: object = None) -> None: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...

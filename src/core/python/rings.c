@@ -636,7 +636,7 @@ static PyObject *lease_records(PyObject *object, void *unused)
 
 /* Properties. */
 
-enum property { SIZE, RINGS, CLOSED, NEEDS_BRIDGE };
+enum property { SIZE, RINGS, CLOSED, NEEDS_BRIDGE, FLUSHES };
 
 static PyObject *get_property(PyObject *object, void *which)
 {
@@ -644,6 +644,8 @@ static PyObject *get_property(PyObject *object, void *which)
 
     if ((enum property)(uintptr_t)which == CLOSED)
         return PyBool_FromLong(self->closed);
+    if ((enum property)(uintptr_t)which == FLUSHES)
+        return PyLong_FromUnsignedLong(self->flushes);
     if (self->map == NULL) {
         PyErr_SetString(PyExc_ValueError, "this reader is closed");
         return NULL;
@@ -725,6 +727,7 @@ static PyGetSetDef consumer_properties[] = {
     {"size", get_property, NULL, "bytes of a ring", (void *)SIZE},
     {"rings", get_property, NULL, "how many rings", (void *)RINGS},
     {"closed", get_property, NULL, NULL, (void *)CLOSED},
+    {"flushes", get_property, NULL, "how often it was flushed", (void *)FLUSHES},
     {"needs_bridge", get_property, NULL, "whether fileno() needs bridge()", (void *)NEEDS_BRIDGE},
     {NULL, NULL, NULL, NULL, NULL},
 };
