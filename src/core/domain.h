@@ -66,6 +66,7 @@ struct anybpf_registry;
 struct anybpf_areas;
 struct anybpf_log;
 struct anybpf_timers;
+struct anybpf_fib;
 struct anybpf_deferred;
 
 /* In this process. Made and freed by the functions below; fields are for reading. */
@@ -86,6 +87,7 @@ struct anybpf_domain {
     /* The host's, who takes them away again before they go; NULL: none. helpers/log.h, timers.h */
     struct anybpf_log *_Atomic log;
     struct anybpf_timers *_Atomic timers;
+    const struct anybpf_fib *_Atomic fib; /* for fib_lookup, where an event brings none */
 };
 
 /* 0, or an errno. */

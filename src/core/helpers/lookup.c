@@ -26,6 +26,18 @@ struct lookup {
 };
 _Static_assert(sizeof(struct lookup) == 64, "as the kernel lays it out");
 
+/* The event's table, or the domain's, or one with nothing in it. */
+static const struct anybpf_fib *table_of_run(const struct anybpf_run *run)
+{
+    static const struct anybpf_fib empty;
+    const struct anybpf_fib *fib;
+
+    if (run->event != NULL && run->event->fib != NULL)
+        return run->event->fib;
+    fib = atomic_load(&run->domain->fib);
+    return fib != NULL ? fib : &empty;
+}
+
 enum {
     DIRECT = 1,
     OUTPUT = 2,
@@ -172,8 +184,7 @@ static int look_up(const struct anybpf_fib *fib, struct lookup *lookup, uint32_t
 
 ANYBPF_HELPER(fib_lookup)
 {
-    static const struct anybpf_fib empty;
-    const struct anybpf_fib *fib = &empty;
+    const struct anybpf_fib *fib = table_of_run(run);
     uint32_t flags = (uint32_t)r4;
     struct lookup lookup;
     int result;
@@ -184,8 +195,6 @@ ANYBPF_HELPER(fib_lookup)
         !anybpf_writable(run, r2, sizeof(lookup)) ||
         !anybpf_fetch(run, &lookup, r2, sizeof(lookup)))
         return linux_error(LINUX_EINVAL);
-    if (run->event != NULL && run->event->fib != NULL)
-        fib = run->event->fib;
     run->slice -= fib->route_count;
     result = look_up(fib, &lookup, flags);
     anybpf_put(run, r2, &lookup, sizeof(lookup));
@@ -195,8 +204,7 @@ ANYBPF_HELPER(fib_lookup)
 /* The size that a packet may have on an interface: 0, 1 (too long), -EINVAL, -ENODEV. */
 ANYBPF_HELPER(check_mtu)
 {
-    static const struct anybpf_fib empty;
-    const struct anybpf_fib *fib = &empty;
+    const struct anybpf_fib *fib = table_of_run(run);
     const struct anybpf_fib_interface *interface;
     int64_t length;
     uint32_t given;
@@ -204,8 +212,6 @@ ANYBPF_HELPER(check_mtu)
     if (!is_context(run, r1) || (r5 & ~UINT64_C(1)) != 0 || !anybpf_writable(run, r3, 4) ||
         !anybpf_fetch(run, &given, r3, 4))
         return linux_error(LINUX_EINVAL);
-    if (run->event != NULL && run->event->fib != NULL)
-        fib = run->event->fib;
     interface = interface_of(fib, (uint32_t)r2 != 0 ? (uint32_t)r2 : anybpf_context_u32(run, 40));
     if (interface == NULL)
         return linux_error(LINUX_ENODEV);

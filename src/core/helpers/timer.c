@@ -398,7 +398,7 @@ static void fired(struct anybpf_timers *timers, uint32_t index, bool gone)
 }
 
 uint32_t anybpf_timers_fire(struct anybpf_timers *timers, uint64_t budget,
-                            void (*stopped)(void *arg, const struct anybpf_stop *stop), void *arg)
+                            void (*stopped)(void *arg, struct anybpf_run *run), void *arg)
 {
     struct anybpf_run *run = malloc(sizeof(*run));
     uint64_t now = anybpf_clock_ns(ANYBPF_MONOTONIC);
@@ -426,7 +426,7 @@ uint32_t anybpf_timers_fire(struct anybpf_timers *timers, uint64_t budget,
         calls += there;
         fired(timers, index, !there);
         if (run->stop.end != ANYBPF_ENDED && stopped != NULL)
-            stopped(arg, &run->stop);
+            stopped(arg, run);
         anybpf_refresh(timers->domain, seat);
     }
     anybpf_leave(timers->domain, seat);

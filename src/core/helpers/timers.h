@@ -28,6 +28,6 @@ _Atomic uint32_t *anybpf_timers_news(struct anybpf_timers *timers);
  * spend `budget` instructions. `stopped` (may be NULL) is called for those that did not end by
  * themselves. The number of callbacks run. */
 uint32_t anybpf_timers_fire(struct anybpf_timers *timers, uint64_t budget,
-                            void (*stopped)(void *arg, const struct anybpf_stop *stop), void *arg);
+                            void (*stopped)(void *arg, struct anybpf_run *run), void *arg);
 
 #endif

@@ -50,6 +50,9 @@ struct anybpf_module {
     PyTypeObject *map_type;
     PyTypeObject *program_type;
     PyTypeObject *helper_type;
+    PyTypeObject *log_type;
+    PyTypeObject *timers_type;
+    PyTypeObject *routes_type;
     PyTypeObject *ring_types[4];
     struct anybpf_domain_face *domains;
 };
@@ -100,6 +103,8 @@ int anybpf_add_domain(PyObject *module);
 int anybpf_add_map(PyObject *module);
 int anybpf_add_rings(PyObject *module); /* rings.c */
 int anybpf_add_program(PyObject *module);
+int anybpf_add_helpers(PyObject *module); /* helpers.c */
+int anybpf_add_hosts(PyObject *module);   /* hosts.c */
 
 /* helpers.c. What stands in a program for a helper that is a Python callable: takes the GIL, calls
  * run->program->helper_data[run->calling], and keeps an exception in run->raised. */
