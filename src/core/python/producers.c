@@ -7,8 +7,6 @@
 
 #include <string.h>
 
-enum { PRODUCER_TYPE = 2, RESERVATION_TYPE };
-
 struct producer {
     PyObject_HEAD
     PyObject *face; /* the Map, strong; NULL: nothing is held */

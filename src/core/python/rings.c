@@ -1,4 +1,5 @@
-/* anybpf._core.RingConsumer and RingLease: reading rings from Python. Writing is in producers.c.
+/* anybpf._core.RingConsumer: reading rings from Python. Reading in place is in leases.c, writing in
+ * producers.c.
  *
  * A consumer may be waited for in one thread and closed in another: what it has of the map it gives
  * back when it is closed and nobody is inside any more.
@@ -9,40 +10,9 @@
 
 #include <string.h>
 
-#define CHUNK 256u
-#define MOST_BATCH 65536u
+#define CHUNK ANYBPF_LEAST_SCRATCH
 
-enum { CONSUMER_TYPE, LEASE_TYPE };
-
-struct consumer {
-    PyObject_HEAD
-    PyObject *face;         /* the Map, strong; NULL: nothing is held */
-    struct anybpf_map *map; /* held */
-    bool closed;
-    bool has_descriptor;
-    uint32_t flushes;
-    Py_ssize_t uses;    /* waits and leases under way */
-    Py_ssize_t exports; /* of the leased ring's memory */
-    /* The lease, if there is one. */
-    bool leased;
-    bool lease_lives; /* its object does */
-    uint32_t lease_ring;
-    uint32_t lease_records;
-    uint64_t lease_position;
-    /* Scratch. */
-    struct anybpf_record *records;
-    size_t capacity;
-    uint8_t *copies; /* of rings that overwrite */
-};
-
-struct lease {
-    PyObject_HEAD
-    struct consumer *consumer; /* strong; NULL when released */
-    PyObject *base;            /* memoryview of the ring */
-    PyObject *views;           /* list */
-};
-
-static void let_go_if_done(struct consumer *self)
+void anybpf_consumer_let_go(struct consumer *self)
 {
     PyObject *face = self->face;
 
@@ -102,7 +72,7 @@ static PyObject *consumer_close(PyObject *object, PyObject *unused)
         self->closed = true;
         if (self->map != NULL)
             anybpf_rings_wake(self->map);
-        let_go_if_done(self);
+        anybpf_consumer_let_go(self);
     }
     Py_RETURN_NONE;
 }
@@ -128,7 +98,7 @@ static void consumer_dealloc(PyObject *object)
     PyObject_GC_UnTrack(object);
     self->closed = true;
     self->uses = 0;
-    let_go_if_done(self);
+    anybpf_consumer_let_go(self);
     PyMem_Free(self->records);
     PyMem_Free(self->copies);
     type->tp_free(object);
@@ -136,7 +106,7 @@ static void consumer_dealloc(PyObject *object)
 }
 
 /* The map, if it may be read now; NULL with an exception. */
-static struct anybpf_map *open_for_reading(struct consumer *self)
+struct anybpf_map *anybpf_consumer_open(struct consumer *self)
 {
     if (self->closed || self->map == NULL) {
         PyErr_SetString(PyExc_ValueError, "this reader is closed");
@@ -193,7 +163,7 @@ static PyObject *consumer_wait(PyObject *object, PyObject *argument)
         }
     }
     self->uses--;
-    let_go_if_done(self);
+    anybpf_consumer_let_go(self);
     return outcome < 0 ? NULL : PyLong_FromLong(outcome);
 }
 
@@ -237,13 +207,13 @@ static PyObject *consumer_bridge(PyObject *object, PyObject *unused)
     anybpf_rings_bridge(map);
     Py_END_ALLOW_THREADS
     self->uses--;
-    let_go_if_done(self);
+    anybpf_consumer_let_go(self);
     return PyBool_FromLong(!self->closed);
 }
 
 /* Reading. */
 
-static bool have_room(struct consumer *self, size_t records)
+bool anybpf_consumer_have_room(struct consumer *self, size_t records)
 {
     if (self->capacity < records) {
         struct anybpf_record *larger =
@@ -284,14 +254,14 @@ static void forget_records(struct consumer *self, uint32_t ring, uint64_t positi
         anybpf_ring_advance(self->map, ring, position, count);
 }
 
-static void settle(struct consumer *self)
+void anybpf_consumer_settle(struct consumer *self)
 {
     if (self->has_descriptor && self->map != NULL)
         anybpf_rings_settle(self->map);
 }
 
 /* (most, ring=0) */
-static bool parse_reading(struct consumer *self, PyObject *const *args, Py_ssize_t count,
+bool anybpf_consumer_parse(struct consumer *self, PyObject *const *args, Py_ssize_t count,
                           uint32_t limit, uint32_t *most, uint32_t *ring)
 {
     long long wanted = LLONG_MAX;
@@ -336,15 +306,15 @@ static int append_record(PyObject *list, const struct anybpf_map *map, uint32_t 
 static PyObject *consumer_read(PyObject *object, PyObject *const *args, Py_ssize_t arguments)
 {
     struct consumer *self = (struct consumer *)object;
-    struct anybpf_map *map = open_for_reading(self);
+    struct anybpf_map *map = anybpf_consumer_open(self);
     PyObject *list;
     uint32_t most;
     uint32_t ring;
     uint32_t count = 0;
     uint32_t left;
 
-    if (map == NULL || !parse_reading(self, args, arguments, MOST_BATCH, &most, &ring) ||
-        !have_room(self, CHUNK))
+    if (map == NULL || !anybpf_consumer_parse(self, args, arguments, ANYBPF_MOST_BATCH, &most, &ring) ||
+        !anybpf_consumer_have_room(self, CHUNK))
         return NULL;
     list = PyList_New(0);
     for (left = most; list != NULL && left > 0; left -= count) {
@@ -367,14 +337,14 @@ static PyObject *consumer_read(PyObject *object, PyObject *const *args, Py_ssize
         if (count == 0)
             break;
     }
-    settle(self);
+    anybpf_consumer_settle(self);
     return list;
 }
 
 static PyObject *consumer_batch(PyObject *object, PyObject *const *args, Py_ssize_t arguments)
 {
     struct consumer *self = (struct consumer *)object;
-    struct anybpf_map *map = open_for_reading(self);
+    struct anybpf_map *map = anybpf_consumer_open(self);
     PyObject *data;
     PyObject *offsets;
     uint64_t position = 0;
@@ -387,12 +357,12 @@ static PyObject *consumer_batch(PyObject *object, PyObject *const *args, Py_ssiz
     uint32_t i;
     int status;
 
-    if (map == NULL || !parse_reading(self, args, arguments, MOST_BATCH, &most, &ring))
+    if (map == NULL || !anybpf_consumer_parse(self, args, arguments, ANYBPF_MOST_BATCH, &most, &ring))
         return NULL;
     /* No record is shorter than its header. */
     if (most > anybpf_ring_unread(map, ring) / 8)
         most = (uint32_t)(anybpf_ring_unread(map, ring) / 8);
-    if (!have_room(self, most < CHUNK ? CHUNK : most))
+    if (!anybpf_consumer_have_room(self, most < CHUNK ? CHUNK : most))
         return NULL;
     count = most;
     status = find_records(self, ring, &position, &count);
@@ -417,221 +387,8 @@ static PyObject *consumer_batch(PyObject *object, PyObject *const *args, Py_ssiz
     }
     memcpy(&offset[count], &sum, sizeof(sum));
     forget_records(self, ring, position, count);
-    settle(self);
+    anybpf_consumer_settle(self);
     return Py_BuildValue("(NN)", data, offsets);
-}
-
-/* Leases. */
-
-static void end_lease(struct consumer *self)
-{
-    self->leased = false;
-    if (self->map != NULL && anybpf_rings_are_mine(self->map)) {
-        anybpf_ring_advance(self->map, self->lease_ring, self->lease_position,
-                            self->lease_records);
-        settle(self);
-    }
-    self->uses--;
-    let_go_if_done(self);
-}
-
-static int consumer_get_buffer(PyObject *object, Py_buffer *view, int flags)
-{
-    struct consumer *self = (struct consumer *)object;
-    uint64_t size;
-
-    view->obj = NULL;
-    if (!self->leased || self->map == NULL) {
-        PyErr_SetString(PyExc_BufferError, "a ring's memory is seen through leases only");
-        return -1;
-    }
-    size = 2 * anybpf_ring_size(self->map);
-    if (PyBuffer_FillInfo(view, object,
-                          (void *)(uintptr_t)anybpf_ring_memory(self->map, self->lease_ring),
-                          (Py_ssize_t)size, 1, flags) != 0)
-        return -1;
-    self->exports++;
-    return 0;
-}
-
-static void consumer_release_buffer(PyObject *object, Py_buffer *view)
-{
-    struct consumer *self = (struct consumer *)object;
-
-    (void)view;
-    if (--self->exports == 0 && self->leased && !self->lease_lives)
-        end_lease(self);
-}
-
-static PyObject *slice_of(PyObject *base, size_t from, size_t size)
-{
-    PyObject *start = PyLong_FromSize_t(from);
-    PyObject *end = PyLong_FromSize_t(from + size);
-    PyObject *slice = start == NULL || end == NULL ? NULL : PySlice_New(start, end, NULL);
-    PyObject *view = slice == NULL ? NULL : PyObject_GetItem(base, slice);
-
-    Py_XDECREF(start);
-    Py_XDECREF(end);
-    Py_XDECREF(slice);
-    return view;
-}
-
-static int fill_lease(struct consumer *self, struct lease *lease, uint32_t count)
-{
-    uintptr_t start = (uintptr_t)anybpf_ring_memory(self->map, self->lease_ring);
-    uint32_t i;
-
-    lease->base = PyMemoryView_FromObject((PyObject *)self);
-    lease->views = lease->base == NULL ? NULL : PyList_New((Py_ssize_t)count);
-    if (lease->views == NULL)
-        return -1;
-    for (i = 0; i < count; i++) {
-        const struct anybpf_record *record = &self->records[i];
-        PyObject *view = slice_of(lease->base, (uintptr_t)record->data - start, record->size);
-
-        if (view == NULL)
-            return -1;
-        PyList_SET_ITEM(lease->views, (Py_ssize_t)i, view);
-    }
-    return 0;
-}
-
-static PyObject *consumer_lease(PyObject *object, PyObject *const *args, Py_ssize_t arguments)
-{
-    struct consumer *self = (struct consumer *)object;
-    struct anybpf_map *map = open_for_reading(self);
-    struct anybpf_module *module = anybpf_state_of(object);
-    struct lease *lease;
-    uint64_t position;
-    uint32_t most;
-    uint32_t ring;
-    uint32_t count;
-    int status;
-
-    if (map == NULL || module == NULL ||
-        !parse_reading(self, args, arguments, MOST_BATCH, &most, &ring))
-        return NULL;
-    if (map->shape.flags & ANYBPF_OVERWRITES)
-        return anybpf_fail(self->face, "lease", ANYBPF_NOT_SUPPORTED, NULL);
-    if (most > anybpf_ring_unread(map, ring) / 8)
-        most = (uint32_t)(anybpf_ring_unread(map, ring) / 8);
-    if (!have_room(self, most < CHUNK ? CHUNK : most))
-        return NULL;
-    position = anybpf_ring_consumed(map, ring);
-    count = most;
-    status = anybpf_ring_peek(map, ring, &position, self->records, &count);
-    if (status != ANYBPF_OK && count == 0)
-        return anybpf_fail(self->face, "lease", status, NULL);
-    lease = (struct lease *)module->ring_types[LEASE_TYPE]->tp_alloc(
-        module->ring_types[LEASE_TYPE], 0);
-    if (lease == NULL)
-        return NULL;
-    self->leased = true;
-    self->lease_lives = true;
-    self->lease_ring = ring;
-    self->lease_position = position;
-    self->lease_records = count;
-    self->uses++;
-    lease->consumer = (struct consumer *)Py_NewRef(object);
-    if (fill_lease(self, lease, count) != 0) {
-        self->lease_position = anybpf_ring_consumed(map, ring); /* none is read */
-        self->lease_records = 0;
-        Py_DECREF(lease);
-        return NULL;
-    }
-    return (PyObject *)lease;
-}
-
-/* Ends the views; an exception if one of them, or a part of one, is still used elsewhere. */
-static int release_views(struct lease *self)
-{
-    Py_ssize_t i;
-
-    for (i = 0; self->views != NULL && i < PyList_GET_SIZE(self->views); i++) {
-        PyObject *view = PyList_GET_ITEM(self->views, i);
-        PyObject *done =
-            view == NULL ? Py_NewRef(Py_None) : PyObject_CallMethod(view, "release", NULL);
-
-        if (done == NULL)
-            return -1;
-        Py_DECREF(done);
-    }
-    if (self->base != NULL) {
-        PyObject *done = PyObject_CallMethod(self->base, "release", NULL);
-
-        if (done == NULL)
-            return -1;
-        Py_DECREF(done);
-    }
-    if (self->consumer->exports > 0) {
-        PyErr_SetString(PyExc_BufferError,
-                        "leased records are still in use: drop slices and arrays made of them, "
-                        "then release the lease again");
-        return -1;
-    }
-    return 0;
-}
-
-static PyObject *lease_release(PyObject *object, PyObject *unused)
-{
-    struct lease *self = (struct lease *)object;
-    struct consumer *consumer = self->consumer;
-
-    (void)unused;
-    if (consumer == NULL)
-        Py_RETURN_NONE;
-    if (release_views(self) != 0)
-        return NULL;
-    self->consumer = NULL;
-    Py_CLEAR(self->base);
-    Py_CLEAR(self->views);
-    consumer->lease_lives = false;
-    end_lease(consumer);
-    Py_DECREF(consumer);
-    Py_RETURN_NONE;
-}
-
-static void lease_dealloc(PyObject *object)
-{
-    struct lease *self = (struct lease *)object;
-    PyTypeObject *type = Py_TYPE(object);
-    struct consumer *consumer = self->consumer;
-
-    Py_CLEAR(self->views);
-    Py_CLEAR(self->base);
-    if (consumer != NULL) {
-        consumer->lease_lives = false;
-        if (consumer->exports == 0) /* else the last view ends it */
-            end_lease(consumer);
-        Py_DECREF(consumer);
-    }
-    type->tp_free(object);
-    Py_DECREF(type);
-}
-
-static PyObject *lease_enter(PyObject *object, PyObject *unused)
-{
-    struct lease *self = (struct lease *)object;
-
-    (void)unused;
-    if (self->views == NULL) {
-        PyErr_SetString(PyExc_ValueError, "this lease is released");
-        return NULL;
-    }
-    return Py_NewRef(self->views);
-}
-
-static PyObject *lease_exit(PyObject *object, PyObject *const *args, Py_ssize_t count)
-{
-    (void)args;
-    (void)count;
-    return lease_release(object, NULL);
-}
-
-static PyObject *lease_records(PyObject *object, void *unused)
-{
-    (void)unused;
-    return lease_enter(object, NULL);
 }
 
 /* Properties. */
@@ -694,7 +451,7 @@ static PyObject *consumer_set_wakeup(PyObject *object, PyObject *args)
 
     if (!PyArg_ParseTuple(args, "IK:set_wakeup", &records, &bytes))
         return NULL;
-    if (open_for_reading(self) == NULL)
+    if (anybpf_consumer_open(self) == NULL)
         return NULL;
     anybpf_perf_set_wakeup(self->map, records, bytes);
     Py_RETURN_NONE;
@@ -709,7 +466,7 @@ static PyMethodDef consumer_methods[] = {
      "read(most, ring=0)\n--\n\nRecords that are there; (cpu, bytes, lost) of perf rings."},
     {"batch", FAST(consumer_batch), METH_FASTCALL,
      "batch(most, ring=0)\n--\n\nRecords end to end, and n + 1 offsets of eight bytes."},
-    {"lease", FAST(consumer_lease), METH_FASTCALL,
+    {"lease", FAST(anybpf_consumer_lease), METH_FASTCALL,
      "lease(most, ring=0)\n--\n\nRecords in place."},
     {"flush", consumer_flush, METH_NOARGS, "flush()\n--\n\nEnds waits that are under way."},
     {"fileno", consumer_fileno, METH_NOARGS,
@@ -740,8 +497,8 @@ static PyType_Slot consumer_slots[] = {
     {Py_tp_clear, consumer_clear},
     {Py_tp_methods, consumer_methods},
     {Py_tp_getset, consumer_properties},
-    {Py_bf_getbuffer, consumer_get_buffer},
-    {Py_bf_releasebuffer, consumer_release_buffer},
+    {Py_bf_getbuffer, anybpf_consumer_get_buffer},
+    {Py_bf_releasebuffer, anybpf_consumer_release_buffer},
     {0, NULL},
 };
 
@@ -750,34 +507,6 @@ static PyType_Spec consumer_spec = {
     .basicsize = sizeof(struct consumer),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
     .slots = consumer_slots,
-};
-
-static PyMethodDef lease_methods[] = {
-    {"release", lease_release, METH_NOARGS,
-     "release()\n--\n\nGives the records' memory back to the ring, and ends the views of it."},
-    {"__enter__", lease_enter, METH_NOARGS, NULL},
-    {"__exit__", FAST(lease_exit), METH_FASTCALL, NULL},
-    {NULL, NULL, 0, NULL},
-};
-
-static PyGetSetDef lease_properties[] = {
-    {"records", lease_records, NULL, "list of memoryviews", NULL},
-    {NULL, NULL, NULL, NULL, NULL},
-};
-
-static PyType_Slot lease_slots[] = {
-    {Py_tp_doc, "Records in place, until they are released."},
-    {Py_tp_dealloc, lease_dealloc},
-    {Py_tp_methods, lease_methods},
-    {Py_tp_getset, lease_properties},
-    {0, NULL},
-};
-
-static PyType_Spec lease_spec = {
-    .name = "anybpf._core.RingLease",
-    .basicsize = sizeof(struct lease),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = lease_slots,
 };
 
 struct anybpf_map *anybpf_ring_map_of(PyTypeObject *type, PyObject *face)
@@ -809,7 +538,7 @@ int anybpf_add_ring_type(PyObject *module, PyType_Spec *spec, size_t index)
 int anybpf_add_rings(PyObject *module)
 {
     if (anybpf_add_ring_type(module, &consumer_spec, CONSUMER_TYPE) != 0 ||
-        anybpf_add_ring_type(module, &lease_spec, LEASE_TYPE) != 0)
+        anybpf_add_ring_leases(module) != 0)
         return -1;
     return anybpf_add_ring_producers(module);
 }
