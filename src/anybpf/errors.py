@@ -10,10 +10,15 @@
     │   ├── LinkError            objects that cannot be made one, calls that lead nowhere
     │   ├── CompilerError        C source that the compiler refused, or no compiler
     │   └── VerifierError        a program that was not proved safe: its verification
+    ├── MapError                 an operation that a map refuses: which map, key and why
+    │   ├── NoSuchKey            nothing is there; a KeyError too
+    │   ├── KeyExists            something is there already
+    │   └── MapFull              no room for another entry
     ├── NotFound                 a name that nothing here bears
     ├── NotSupported             a back end or platform that cannot do it
     ├── PolicyError              a policy of the runtime forbids it: which one
     ├── ClosedError              an object that was closed, and is used
+    ├── RingTimeout              no record to read, or no room for one, in the time given
     └── RunError                 a program that was stopped: why and at which instruction
 
 An error says what was attempted, on what, what was found, and what to do next. This module knows
@@ -160,6 +165,47 @@ class RunError(AnyBPFError):
 
     def __str__(self) -> str:
         return self.message
+
+
+class MapError(AnyBPFError):
+    """A map refuses an operation.
+
+    ``map`` is its name, ``status`` the core's word for why, ``number`` what a program sees for it
+    on the map's platform (0 if nothing), ``key`` what it was about.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self, message: str, *, map: str = "", status: str = "", number: int = 0, key: object = None
+    ) -> None:
+        self.message = message
+        self.map = map
+        self.status = status
+        self.number = number
+        self.key = key
+        super().__init__(message, map, status, number, key)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class NoSuchKey(MapError, KeyError):
+    """A map has no entry of that key."""
+
+
+class KeyExists(MapError):
+    """A map has an entry of that key already, and was told not to replace it."""
+
+
+class MapFull(MapError):
+    """A map has no room for another entry."""
+
+
+class RingTimeout(AnyBPFError, TimeoutError):
+    """A ring had no record to read, or no room for one, in the time that was given."""
+
+    exit_code = 1
 
 
 class NotFound(AnyBPFError):
