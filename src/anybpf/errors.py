@@ -170,21 +170,27 @@ class RunError(AnyBPFError):
 class MapError(AnyBPFError):
     """A map refuses an operation.
 
-    ``map`` is its name, ``status`` the core's word for why, ``number`` what a program sees for it
+    ``map_name`` is its name, ``status`` the core's word for why, ``number`` what a program sees for it
     on the map's platform (0 if nothing), ``key`` what it was about.
     """
 
     exit_code = 1
 
     def __init__(
-        self, message: str, *, map: str = "", status: str = "", number: int = 0, key: object = None
+        self,
+        message: str,
+        *,
+        map_name: str = "",
+        status: str = "",
+        number: int = 0,
+        key: object = None,
     ) -> None:
         self.message = message
-        self.map = map
+        self.map_name = map_name
         self.status = status
         self.number = number
         self.key = key
-        super().__init__(message, map, status, number, key)
+        super().__init__(message, map_name, status, number, key)
 
     def __str__(self) -> str:
         return self.message

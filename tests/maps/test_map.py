@@ -93,7 +93,11 @@ def test_missing_is_a_key_error(flows: Map) -> None:
         flows[{"address": 5}]
     assert isinstance(caught.value, NoSuchKey)
     assert str(caught.value) == ("map table: cannot lookup: there is no entry {'address': 5}")
-    assert (caught.value.map, caught.value.status, caught.value.number) == ("table", "MISSING", -2)
+    assert (caught.value.map_name, caught.value.status, caught.value.number) == (
+        "table",
+        "MISSING",
+        -2,
+    )
     with pytest.raises(NoSuchKey):
         del flows[{"address": 5}]
 

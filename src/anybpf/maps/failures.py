@@ -61,12 +61,12 @@ def fail(
         )
         return MapError(
             f"map {name}: {found} is no {what} of it: that is {wanted}, {size} bytes",
-            map=name, status=word, number=number, key=key,
+            map_name=name, status=word, number=number, key=key,
         )  # fmt: skip
     kind, text = _WORDS.get(word, (MapError, word.lower().replace("_", " ")))
     shown = "" if key is None else repr(key)
     action = f"{what} {shown}" if shown and "{k}" not in text else what
     text = text.format(k=shown, max_entries=max_entries, type=type_name)
     return kind(
-        f"map {name}: cannot {action}: {text}", map=name, status=word, number=number, key=key
+        f"map {name}: cannot {action}: {text}", map_name=name, status=word, number=number, key=key
     )
