@@ -170,8 +170,8 @@ class RunError(AnyBPFError):
 class MapError(AnyBPFError):
     """A map refuses an operation.
 
-    ``map_name`` is its name, ``status`` the core's word for why, ``number`` what a program sees for it
-    on the map's platform (0 if nothing), ``key`` what it was about.
+    ``map_name`` is its name, ``status`` the core's word for why, ``number`` what a program sees
+    for it on the map's platform (0 if nothing), ``key`` what it was about.
     """
 
     exit_code = 1
