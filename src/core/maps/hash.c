@@ -4,14 +4,24 @@
  */
 #include "table.h"
 
-static void *lookup(struct anybpf_map *map, const void *key, uint32_t seat)
+static __attribute__((noinline)) void *lookup_slowly(struct anybpf_map *map, const void *key)
 {
     struct anybpf_place place;
+    uint8_t *entry = anybpf_table_find(map, key, &place);
+
+    return entry == NULL ? NULL : entry + anybpf_table_of(map)->value_offset;
+}
+
+static void *lookup(struct anybpf_map *map, const void *key, uint32_t seat)
+{
+    const struct anybpf_table *table = anybpf_table_of(map);
+    uint8_t *entry;
 
     (void)seat;
-    if (!anybpf_table_find(map, key, &place))
-        return NULL;
-    return anybpf_value(anybpf_table_of(map), place, 0);
+    if (!anybpf_is_simple(table) ||
+        !anybpf_find_at_once(table, key, anybpf_table_hash(table, key, 8), &entry))
+        return lookup_slowly(map, key);
+    return entry == NULL ? NULL : entry + table->value_offset;
 }
 
 static int update(struct anybpf_map *map, const void *key, const void *value, uint64_t flags,

@@ -12,12 +12,13 @@ static void *lookup(struct anybpf_map *map, const void *key, uint32_t seat)
 {
     struct anybpf_table *table = anybpf_table_of(map);
     struct anybpf_place place;
+    uint8_t *entry = anybpf_table_find(map, key, &place);
 
     (void)seat;
-    if (!anybpf_table_find(map, key, &place))
+    if (entry == NULL)
         return NULL;
     anybpf_table_touch(table, place);
-    return anybpf_value(table, place, 0);
+    return entry + table->value_offset;
 }
 
 static int update(struct anybpf_map *map, const void *key, const void *value, uint64_t flags,

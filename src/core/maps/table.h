@@ -95,21 +95,21 @@ struct anybpf_level {
 };
 
 struct anybpf_table {
-    struct anybpf_level level[ANYBPF_TABLE_LEVELS];
     struct anybpf_table_header *header;
-    _Atomic uint32_t levels; /* mapped here */
-    uint32_t most_levels;
     uint64_t seed;
     uint64_t multiplier;
     uint32_t key_size;
-    uint32_t copies;     /* values that an entry has */
-    size_t stride;       /* bytes of an entry, without per-CPU values */
-    size_t group_stride; /* of a group's entries */
-    size_t value_offset; /* in an entry */
+    _Atomic uint32_t levels; /* mapped here */
+    size_t stride;           /* bytes of an entry, without per-CPU values */
+    size_t group_stride;     /* of a group's entries */
+    size_t value_offset;     /* in an entry */
     size_t value_stride;
+    struct anybpf_level level[ANYBPF_TABLE_LEVELS];
+    uint32_t most_levels;
+    uint32_t copies;   /* values that an entry has */
     bool is_lru;
-    bool is_one_word; /* values are replaced by one store */
-    bool stays;       /* values have fields that stay where they are */
+    bool is_one_word;  /* values are replaced by one store */
+    bool stays;        /* values have fields that stay where they are */
     uint32_t journals; /* 0: none */
     uint8_t *journal;
     size_t journal_stride;
@@ -316,59 +316,95 @@ static inline __attribute__((always_inline)) bool anybpf_same_key(const void *en
     return true;
 }
 
-#define ANYBPF_TURNS_FOR_TAGS 100000u
+/* The entry of a group that has the key, among those whose tag matches; NULL: none. The favourite is
+ * looked at first; it is the one in two of three cases, which no branch could foretell. */
+static inline __attribute__((always_inline)) uint8_t *
+anybpf_find_among(const struct anybpf_table *table, uint8_t *entries, uint32_t slots,
+                  uint32_t favourite, const void *key, uint32_t key_size, uint32_t *slot)
+{
+    while (slots != 0) {
+        uint32_t wanted = slots & 1u << favourite;
+        uint32_t i = anybpf_first(wanted | (slots & (0u - (wanted == 0))));
+        uint8_t *entry = entries + i * table->stride;
 
-/* The key's place on one level. A slot that was live and is not stays so while the caller is
+        if (__builtin_expect(anybpf_same_key(entry, key, key_size), 1)) {
+            *slot = i;
+            return entry;
+        }
+        slots &= ~(1u << i);
+    }
+    return NULL;
+}
+
+/* table_find.c: where tags changed meanwhile, or the key may lie in other groups. `view` is that of
+ * its home, in which it was not found. */
+uint8_t *anybpf_find_away(const struct anybpf_table *table, uint32_t number, const void *key,
+                          uint64_t hash, anybpf_tag_view view, struct anybpf_place *place);
+
+/* The key's entry and place on one level. A slot that was live and is not stays so while the caller is
  * seated, so two equal views of the tags are a snapshot, and nothing can have slipped from a slot
  * not yet looked at to one that was. */
-static inline __attribute__((always_inline)) bool
+static inline __attribute__((always_inline)) uint8_t *
 anybpf_find_on_level(const struct anybpf_table *table, uint32_t number, const void *key,
                      uint32_t key_size, uint64_t hash, struct anybpf_place *place)
 {
     const struct anybpf_level *level = &table->level[number];
     uint32_t group = anybpf_home(level, hash);
     uint32_t favourite = anybpf_favourite(hash);
-    uint32_t tag = anybpf_tag(hash);
-    uint32_t reach = 0;
-    uint32_t distance = 0;
-    uint32_t turns = 0;
+    uint8_t *entries = level->entries + group * table->group_stride;
+    uint8_t *entry;
+    anybpf_tag_view view;
 
-    __builtin_prefetch(level->entries + group * table->group_stride + favourite * table->stride);
-    for (;;) {
-        const uint8_t *entries = level->entries + group * table->group_stride;
-        anybpf_tag_view view = anybpf_view_tags(&level->tags[group]);
-        uint32_t slots = anybpf_match(view, tag);
+    __builtin_prefetch(entries + favourite * table->stride);
+    view = anybpf_view_tags(&level->tags[group]);
+    place->level = number;
+    place->group = group;
+    entry = anybpf_find_among(table, entries, anybpf_match(view, anybpf_tag(hash)), favourite, key,
+                              key_size, &place->slot);
+    if (__builtin_expect(entry != NULL, 1))
+        return entry;
+    if (anybpf_same_tags(view, anybpf_view_tags(&level->tags[group])) && anybpf_reach(view) == 0)
+        return NULL;
+    return anybpf_find_away(table, number, key, hash, view, place);
+}
 
-        if (__builtin_expect((slots >> favourite & 1) != 0, 1)) {
-            if (anybpf_same_key(entries + favourite * table->stride, key, key_size)) {
-                *place = (struct anybpf_place){number, group, favourite};
-                return true;
-            }
-            slots &= ~(1u << favourite);
-        }
-        for (; slots != 0; slots &= slots - 1) {
-            uint32_t slot = anybpf_first(slots);
+static inline struct anybpf_table *anybpf_table_of(const struct anybpf_map *map)
+{
+    return map->private;
+}
 
-            if (anybpf_same_key(entries + slot * table->stride, key, key_size)) {
-                *place = (struct anybpf_place){number, group, slot};
-                return true;
-            }
-        }
-        if (!anybpf_same_tags(view, anybpf_view_tags(&level->tags[group])) &&
-            turns++ < ANYBPF_TURNS_FOR_TAGS)
-            continue;
-        if (distance == 0) {
-            reach = anybpf_reach(view);
-            if (__builtin_expect(reach == ANYBPF_REACH_FAR, 0))
-                reach = atomic_load_explicit(&level->guards[group].reach, memory_order_relaxed);
-            if (reach >= level->groups)
-                reach = level->groups - 1;
-        }
-        if (distance == reach)
-            return false;
-        distance++;
-        group = group + 1 == level->groups ? 0 : group + 1;
+/* The entry of a key of 8 bytes in a table of one level, without calls, for what is done most. False:
+ * nothing is known yet. */
+static inline __attribute__((always_inline)) bool
+anybpf_find_at_once(const struct anybpf_table *table, const void *key, uint64_t hash,
+                    uint8_t **entry)
+{
+    const struct anybpf_level *level = &table->level[0];
+    uint32_t group = anybpf_home(level, hash);
+    uint32_t favourite = anybpf_favourite(hash);
+    uint8_t *entries = level->entries + group * table->group_stride;
+    anybpf_tag_view view;
+    uint32_t slots;
+    uint32_t wanted;
+
+    __builtin_prefetch(entries + favourite * table->stride);
+    view = anybpf_view_tags(&level->tags[group]);
+    slots = anybpf_match(view, anybpf_tag(hash));
+    if (slots != 0) {
+        wanted = slots & 1u << favourite;
+        *entry = entries +
+                 anybpf_first(wanted | (slots & (0u - (wanted == 0)))) * table->stride;
+        return anybpf_same_key(*entry, key, 8);
     }
+    *entry = NULL;
+    return anybpf_reach(view) == 0 &&
+           anybpf_same_tags(view, anybpf_view_tags(&level->tags[group]));
+}
+
+/* Whether that may be used. */
+static inline bool anybpf_is_simple(const struct anybpf_table *table)
+{
+    return table->key_size == 8 && table->most_levels == 1;
 }
 
 /* Makes levels that others added usable here. The number of levels. */
@@ -384,36 +420,35 @@ static inline uint32_t anybpf_table_levels(struct anybpf_map *map, struct anybpf
     return levels;
 }
 
-static inline __attribute__((always_inline)) bool
+/* Where a key is that hashes to `hash`, on more than one level. */
+uint8_t *anybpf_find_on_levels(struct anybpf_map *map, const void *key, uint64_t hash,
+                               uint32_t levels, struct anybpf_place *place);
+
+static inline __attribute__((always_inline)) uint8_t *
 anybpf_find_sized(struct anybpf_map *map, const void *key, uint32_t key_size, uint64_t hash,
                   struct anybpf_place *place)
 {
     struct anybpf_table *table = map->private;
-    uint32_t number = anybpf_table_levels(map, table);
+    uint32_t levels = anybpf_table_levels(map, table);
 
-    while (number-- > 0)
-        if (anybpf_find_on_level(table, number, key, key_size, hash, place))
-            return true;
-    return false;
+    if (__builtin_expect(levels == 1, 1))
+        return anybpf_find_on_level(table, 0, key, key_size, hash, place);
+    return anybpf_find_on_levels(map, key, hash, levels, place);
 }
 
-static inline struct anybpf_table *anybpf_table_of(const struct anybpf_map *map)
-{
-    return map->private;
-}
+/* Keys of other sizes than 8. */
+uint8_t *anybpf_table_find_other(struct anybpf_map *map, const void *key,
+                                 struct anybpf_place *place);
 
-/* Where a key is. Sizes that are common have their own code. */
-static inline bool anybpf_table_find(struct anybpf_map *map, const void *key,
-                                     struct anybpf_place *place)
+/* A key's entry and place; NULL: there is none. */
+static inline __attribute__((always_inline)) uint8_t *
+anybpf_table_find(struct anybpf_map *map, const void *key, struct anybpf_place *place)
 {
     struct anybpf_table *table = map->private;
 
-    if (table->key_size == 8)
-        return anybpf_find_sized(map, key, 8, anybpf_table_hash(table, key, 8), place);
-    if (table->key_size == 4)
-        return anybpf_find_sized(map, key, 4, anybpf_table_hash(table, key, 4), place);
-    return anybpf_find_sized(map, key, table->key_size,
-                             anybpf_table_hash(table, key, table->key_size), place);
+    if (__builtin_expect(table->key_size != 8, 0))
+        return anybpf_table_find_other(map, key, place);
+    return anybpf_find_sized(map, key, 8, anybpf_table_hash(table, key, 8), place);
 }
 
 /* LRU: it was used now. */
@@ -507,6 +542,18 @@ void anybpf_table_count_away(struct anybpf_map *map, uint32_t level, uint32_t ho
                              uint32_t *away, uint32_t *furthest);
 bool anybpf_table_check(struct anybpf_map *map, char *why, size_t why_size);
 
+static inline void anybpf_table_store_word(const struct anybpf_map *map, void *to,
+                                           const void *value)
+{
+    uint64_t word = 0;
+
+    if (map->shape.value_size == 8)
+        memcpy(&word, value, 8);
+    else
+        memcpy(&word, value, map->shape.value_size);
+    __atomic_store_n((uint64_t *)to, word, __ATOMIC_RELEASE);
+}
+
 static inline void anybpf_table_store(struct anybpf_map *map, struct anybpf_place place,
                                       uint32_t copy, const void *value, uint64_t hash)
 {
@@ -514,14 +561,7 @@ static inline void anybpf_table_store(struct anybpf_map *map, struct anybpf_plac
     bool all = copy == ANYBPF_ALL_COPIES_OF_ENTRY;
 
     if (table->is_one_word && (table->copies == 1 || !all)) {
-        uint64_t word = 0;
-
-        if (map->shape.value_size == 8)
-            memcpy(&word, value, 8);
-        else
-            memcpy(&word, value, map->shape.value_size);
-        __atomic_store_n((uint64_t *)(void *)anybpf_value(table, place, all ? 0 : copy), word,
-                         __ATOMIC_RELEASE);
+        anybpf_table_store_word(map, anybpf_value(table, place, all ? 0 : copy), value);
         return;
     }
     anybpf_table_store_by_journal(map, place, copy, value, hash);

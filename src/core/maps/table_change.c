@@ -323,17 +323,17 @@ update_sized(struct anybpf_map *map, const void *key, uint32_t key_size, const v
             /* The common case: no locks but one, one store. */
             uint32_t home = anybpf_home(&table->level[0], hash);
             struct anybpf_place place;
-            bool found;
+            uint8_t *entry;
 
             anybpf_table_lock(map, 0, home);
-            found = anybpf_find_on_level(table, 0, key, key_size, hash, &place);
-            if (found) {
-                anybpf_table_store(map, place, copy, value, hash);
+            entry = anybpf_find_on_level(table, 0, key, key_size, hash, &place);
+            if (entry != NULL) {
+                anybpf_table_store_word(map, entry + table->value_offset, value);
                 if (table->is_lru)
                     anybpf_table_touch(table, place);
             }
             anybpf_table_unlock(map, 0, home);
-            if (found)
+            if (entry != NULL)
                 return ANYBPF_OK;
         }
     } else {
