@@ -55,6 +55,7 @@ from anybpf.platforms.model import (
 )
 from anybpf.platforms.platform import CallTables, Platform
 from anybpf.platforms.prototype import limit, parse, parse_back
+from anybpf.platforms.statuses import LINUX as STATUSES
 from anybpf.platforms.table import Row, Table
 
 # Limits: Linux kernel headers linux/bpf.h, linux/bpf_verifier.h, linux/filter.h (6.18).
@@ -101,6 +102,7 @@ def make() -> Platform:
         helpers=Table("helper of linux", _helper_rows(), _helper),
         errnos=Table("error number of linux", ERRNOS, _errno, ERRNO_ALIASES),
         result_codes=_no_result_codes(),
+        statuses=_statuses(),
         sections=(*SECTIONS, *LEGACY_SECTIONS),
         limits=LIMITS,
         structure_names=list(LAYOUTS),
@@ -118,6 +120,11 @@ def make() -> Platform:
         argument_words=argument_words,
         bool_targets=BOOL_HOOKS.split(),
     )
+
+
+def _statuses() -> dict[str, int]:
+    numbers = {row[1]: row[0] for row in ERRNOS}
+    return {status: -numbers[errno] for status, errno in STATUSES.items()}
 
 
 def _no_result_codes() -> Table[ResultCode]:

@@ -65,8 +65,9 @@ class Platform:
     ``uses_license``: whether the licence decides what a program may call. ``rules`` say what
     programs may do, by name, ``rule_texts`` what that means. ``special_fields`` are structures
     that map values may hold, ``pointer_structures`` the kernel structures behind kinds of
-    pointers, ``projections`` those behind structures that programs see. ``derived`` is where others
-    keep what they made of the rows; it is emptied when rows change.
+    pointers, ``projections`` those behind structures that programs see. ``statuses`` are what
+    programs see of what the embedded runtime's operations come to: numbers by the status's name.
+    ``derived`` is where others keep what they made of the rows; it is emptied when rows change.
     """
 
     __slots__ = (
@@ -101,6 +102,7 @@ class Platform:
         "rules",
         "section_rows",
         "special_fields",
+        "statuses",
         "structure_names",
         "title",
         "uses_license",
@@ -137,6 +139,7 @@ class Platform:
         members: Iterable[tuple[str, str, str, bool]] = (),
         argument_words: Callable[[str, str, int, bool], frozenset[str]] | None = None,
         bool_targets: Iterable[str] = (),
+        statuses: dict[str, int] | None = None,
     ) -> None:
         self.name = name
         self.title = title
@@ -168,6 +171,7 @@ class Platform:
         self.members = {(row[0], row[1]): (row[2], row[3]) for row in members}
         self._argument_words = argument_words
         self.bool_targets = frozenset(bool_targets)
+        self.statuses = {} if statuses is None else statuses
         self._extensions: dict[str, Extension] = {}
         self._added_helpers: set[int] = set()
         self.section_rows: dict[str, Row] = {}
@@ -199,6 +203,17 @@ class Platform:
 
     def result_code(self, key: str | int) -> ResultCode:
         return self.result_codes[key]
+
+    def codes(self) -> list[int]:
+        """What a program finds in r0 for each of the core's statuses, in their order.
+
+        >>> from anybpf.platforms import get
+        >>> get("linux").codes()[:2], get("windows").codes()[:2]
+        ([0, -2], [0, -7])
+        """
+        from anybpf import _core
+
+        return [self.statuses[name] if name != "OK" else 0 for name in _core.STATUSES]
 
     def find_helper(self, key: str | int, program_type: str = "") -> Helper | None:
         """The helper of that number or name, or None.

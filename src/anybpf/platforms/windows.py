@@ -21,6 +21,7 @@ from anybpf.platforms.model import (
 )
 from anybpf.platforms.platform import Platform
 from anybpf.platforms.prototype import limit, parse
+from anybpf.platforms.statuses import WINDOWS as STATUSES
 from anybpf.platforms.table import Row, Table
 from anybpf.platforms.windows_tables import (
     ATTACH_TYPE_ALIASES,
@@ -60,6 +61,7 @@ def make() -> Platform:
         helpers=Table("helper of windows", HELPERS, _helper),
         errnos=Table("error number of windows", ERRNOS, _errno),
         result_codes=Table("result code of windows", _result_rows(), _result_code),
+        statuses=_statuses(),
         sections=SECTIONS,
         limits=LIMITS,
         rules=RULES,
@@ -172,6 +174,11 @@ def _map_type(row: Row) -> MapType:
 
 def _errno(row: Row) -> ErrorNumber:
     return ErrorNumber(row[1], row[0], row[2])
+
+
+def _statuses() -> dict[str, int]:
+    numbers = {row[1]: row[0] for row in RESULT_CODES}
+    return {status: -numbers[result] for status, result in STATUSES.items()}
 
 
 def _result_rows() -> list[Row]:
