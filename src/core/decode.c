@@ -250,6 +250,67 @@ static int32_t arena_of(const struct anybpf_program *program)
     return -1;
 }
 
+/* Steps of two or three that are common in what compilers write. */
+static const struct {
+    uint16_t first, second, fused;
+    bool same; /* both change the same register, which the second does not read by another name */
+} pairs[] = {
+#define PAIR(first, second, fused, same)                                                           \
+    {ANYBPF_CODE_##first, ANYBPF_CODE_##second, ANYBPF_CODE_##fused, same}
+    PAIR(MOV64_REG, MOV64_REG, MOV_MOV, false),
+    PAIR(MOV64_IMM, MOV64_IMM, MOV_IMM_MOV_IMM, false),
+    PAIR(MOV64_REG, ADD64_IMM, MOV_ADD_IMM, true),
+    PAIR(MOV64_REG, ADD64_REG, MOV_ADD_REG, true),
+    PAIR(MOV64_REG, AND64_IMM, MOV_AND_IMM, true),
+    PAIR(MOV32_REG, AND32_IMM, MOV32_AND32_IMM, true),
+    PAIR(LSH64_IMM, RSH64_IMM, LSH_RSH, true),
+    PAIR(LSH64_IMM, ARSH64_IMM, LSH_ARSH, true),
+    PAIR(MUL64_IMM, ADD64_IMM, MUL_ADD_IMM, true),
+    PAIR(ADD64_IMM, JA_BACK, ADD_IMM_JA_BACK, false),
+    PAIR(ADD64_IMM, JEQ64_IMM, ADD_IMM_JEQ64_IMM, false),
+    PAIR(ADD64_IMM, JNE64_IMM, ADD_IMM_JNE64_IMM, false),
+    PAIR(ADD64_IMM, JGT64_IMM, ADD_IMM_JGT64_IMM, false),
+    PAIR(ADD64_IMM, JNE64_IMM_BACK, ADD_IMM_JNE64_IMM_BACK, false),
+    PAIR(ADD64_IMM, JLT64_IMM_BACK, ADD_IMM_JLT64_IMM_BACK, false),
+    PAIR(ADD64_IMM, JLT64_REG_BACK, ADD_IMM_JLT64_REG_BACK, false),
+    PAIR(MOV64_IMM, EXIT, MOV_IMM_EXIT, false),
+    PAIR(MOV64_IMM, CALL_HELPER, MOV_IMM_CALL, false),
+#undef PAIR
+};
+
+static bool is_load(uint16_t what)
+{
+    return what >= ANYBPF_CODE_LOAD8 && what <= ANYBPF_CODE_LOAD64;
+}
+
+/* Whether `load` takes its address from what `add` has just made, into the same register. */
+static bool loads_sum(const struct anybpf_op *add, const struct anybpf_op *load)
+{
+    return load->src == add->dst && load->dst == add->dst;
+}
+
+/* The step that begins at `op`: its code, or one that does the next, or the next two, as well. */
+static uint16_t fused(const struct anybpf_op *op, const uint16_t *codes, uint32_t left)
+{
+    bool sum;
+
+    if (left < 2)
+        return codes[0];
+    sum = codes[0] == ANYBPF_CODE_MOV64_REG && codes[1] == ANYBPF_CODE_ADD64_REG &&
+          op[1].dst == op->dst && op[1].src != op->dst;
+    if (sum && left > 2 && is_load(codes[2]) && loads_sum(&op[1], &op[2]))
+        return (uint16_t)(ANYBPF_CODE_MOV_ADD_LOAD8 + codes[2] - ANYBPF_CODE_LOAD8);
+    if (codes[0] == ANYBPF_CODE_ADD64_REG && is_load(codes[1]) && loads_sum(op, &op[1]))
+        return (uint16_t)(ANYBPF_CODE_ADD_LOAD8 + codes[1] - ANYBPF_CODE_LOAD8);
+    if (codes[0] == ANYBPF_CODE_MOV64_REG && codes[1] == ANYBPF_CODE_ADD64_REG && !sum)
+        return codes[0];
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+        if (pairs[i].first == codes[0] && pairs[i].second == codes[1] &&
+            (!pairs[i].same || op[1].dst == op->dst))
+            return pairs[i].fused;
+    return codes[0];
+}
+
 /* Marks where functions begin: what `exit` charges the budget for is the way from there. */
 static void mark_functions(const struct anybpf_program *program, uint8_t *begins)
 {
@@ -278,14 +339,16 @@ const char *anybpf_decode(struct anybpf_program *program, uint32_t *slot)
 {
     const void *const *handlers = anybpf_handlers();
     uint8_t *begins = calloc(program->slots + 1, 1);
+    uint16_t *codes = calloc(program->slots + 1, sizeof(*codes));
     bool frames_are_fixed = !moves_frame_pointer(program);
     uint32_t function = 0;
     const char *problem = NULL;
 
     *slot = 0;
     program->ops = calloc(program->slots, sizeof(*program->ops));
-    if (begins == NULL || program->ops == NULL) {
+    if (begins == NULL || codes == NULL || program->ops == NULL) {
         free(begins);
+        free(codes);
         return "there is no memory for the decoded program";
     }
     mark_functions(program, begins);
@@ -304,7 +367,7 @@ const char *anybpf_decode(struct anybpf_program *program, uint32_t *slot)
         code_here = anybpf_code_of(program, i);
         if (frames_are_fixed)
             code_here = without_check(code_here, &insn);
-        op->handler = handlers[code_here];
+        codes[i] = (uint16_t)code_here;
         op->dst = insn.dst;
         op->src = insn.src;
         op->offset = insn.offset;
@@ -330,10 +393,12 @@ const char *anybpf_decode(struct anybpf_program *program, uint32_t *slot)
                 break;
             op->u.imm = (int32_t)(uint32_t)value;
             op[1].u.imm = (int32_t)(uint32_t)(value >> 32);
-            op[1].handler = handlers[ANYBPF_CODE_BAD];
-            i++;
+            codes[++i] = ANYBPF_CODE_BAD;
         }
     }
+    for (uint32_t i = 0; problem == NULL && i < program->slots; i++)
+        program->ops[i].handler = handlers[fused(&program->ops[i], &codes[i], program->slots - i)];
     free(begins);
+    free(codes);
     return problem;
 }

@@ -155,16 +155,14 @@ static uint64_t cast_to_pointer(const struct anybpf_program *program, int32_t ma
 
 const void *const *anybpf_handlers(void)
 {
-    const void *const *labels = NULL;
-
-    run_fast(NULL, NULL, NULL, NULL, &labels);
-    return labels;
+    return (const void *const *)(uintptr_t)run_fast(NULL, NULL, NULL, 0, 0, 0, 0, 0);
 }
 
 uint64_t anybpf_interpret(struct anybpf_run *run, const struct anybpf_program *program,
-                          uint32_t slot, const uint64_t arguments[5])
+                          uint32_t slot, uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4,
+                          uint64_t r5)
 {
     if (UNLIKELY(run->trace != NULL))
-        return run_traced(run, program, &program->ops[slot], arguments, NULL);
-    return run_fast(run, program, &program->ops[slot], arguments, NULL);
+        return run_traced(run, program, &program->ops[slot], r1, r2, r3, r4, r5);
+    return run_fast(run, program, &program->ops[slot], r1, r2, r3, r4, r5);
 }

@@ -36,9 +36,10 @@ const char *anybpf_decode(struct anybpf_program *program, uint32_t *slot);
 const void *const *anybpf_handlers(void);
 
 /* From `slot` on, in the frame that is `run->frames` now, until that frame ends. A stop is in
- * `run->stop`. `arguments`: r1 to r5. */
+ * `run->stop`. */
 uint64_t anybpf_interpret(struct anybpf_run *run, const struct anybpf_program *program,
-                          uint32_t slot, const uint64_t arguments[5]);
+                          uint32_t slot, uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4,
+                          uint64_t r5);
 
 /* A function as programs hold it in a register. */
 static inline uint64_t anybpf_function_value(const struct anybpf_program *program, uint32_t slot)

@@ -50,7 +50,13 @@
 
 /* Two instructions in one step. Only the decoder's last pass makes them, and tracing takes them
  * apart again; the second half stands decoded in its own slot, for those who jump to it. */
-#define ANYBPF_FUSED(X)
+#define ANYBPF_FUSED(X)                                                                            \
+    X(MOV_MOV) X(MOV_IMM_MOV_IMM) X(MOV_ADD_IMM) X(MOV_ADD_REG) X(MOV_AND_IMM) X(MOV32_AND32_IMM)  \
+    X(LSH_RSH) X(LSH_ARSH) X(MUL_ADD_IMM)                                                          \
+    ANYBPF_SIZES(X, ADD_LOAD) ANYBPF_SIZES(X, MOV_ADD_LOAD)                                        \
+    X(ADD_IMM_JA_BACK) X(ADD_IMM_JEQ64_IMM) X(ADD_IMM_JNE64_IMM) X(ADD_IMM_JGT64_IMM)              \
+    X(ADD_IMM_JNE64_IMM_BACK) X(ADD_IMM_JLT64_IMM_BACK) X(ADD_IMM_JLT64_REG_BACK)                  \
+    X(MOV_IMM_EXIT) X(MOV_IMM_CALL)
 
 #define ANYBPF_NAME_CODE(NAME) ANYBPF_CODE_##NAME,
 enum anybpf_code { ANYBPF_CODES(ANYBPF_NAME_CODE) ANYBPF_CODE_COUNT };

@@ -149,6 +149,53 @@
     STORE_IMM_STACK##NAME : ((struct TYPE *)(uintptr_t)(r[10] + DISTANCE))->v = (UINT)IMM;         \
     NEXT;
 
+/* An address that is a sum, and the load from there. */
+#define ADDED_LOADS(BITS, TYPE, BYTES)                                                             \
+    MOV_ADD_LOAD##BITS: {                                                                          \
+        uint64_t address = SRC + r[op[1].src];                                                     \
+        DST = address;                                                                             \
+        op += 2;                                                                                   \
+        address += DISTANCE;                                                                       \
+        CHECK(size, BYTES, false);                                                                 \
+        DST = ((const struct TYPE *)(uintptr_t)address)->v;                                        \
+        NEXT;                                                                                      \
+    }                                                                                              \
+    ADD_LOAD##BITS: {                                                                              \
+        uint64_t address = DST + SRC;                                                              \
+        DST = address;                                                                             \
+        op++;                                                                                      \
+        address += DISTANCE;                                                                       \
+        CHECK(size, BYTES, false);                                                                 \
+        DST = ((const struct TYPE *)(uintptr_t)address)->v;                                        \
+        NEXT;                                                                                      \
+    }
+/* A count and the jump that looks at it, or at something else. */
+#define ADDED_COMPARISON(NAME, E, B)                                                               \
+    ADD_IMM_##NAME: {                                                                              \
+        uint64_t a, b;                                                                             \
+        DST += IMM;                                                                                \
+        op++;                                                                                      \
+        a = DST, b = B;                                                                            \
+        if (E) {                                                                                   \
+            op += op->offset + 1;                                                                  \
+            GO;                                                                                    \
+        }                                                                                          \
+        NEXT;                                                                                      \
+    }
+#define ADDED_COMPARISON_BACK(NAME, E, B)                                                          \
+    ADD_IMM_##NAME##_BACK: {                                                                       \
+        uint64_t a, b;                                                                             \
+        DST += IMM;                                                                                \
+        op++;                                                                                      \
+        a = DST, b = B;                                                                            \
+        if (E) {                                                                                   \
+            SPEND(-op->offset);                                                                    \
+            op += op->offset + 1;                                                                  \
+            GO;                                                                                    \
+        }                                                                                          \
+        NEXT;                                                                                      \
+    }
+
 #define ALIGNED(BYTES)                                                                             \
     do {                                                                                           \
         if (UNLIKELY(address % (BYTES) != 0)) {                                                    \
@@ -197,11 +244,11 @@
         NEXT;                                                                                      \
     }
 
-/* `run` NULL: no run, but the labels. */
+/* `run` NULL: no run; returns where the labels are. */
 NOT_FOR_RACE_DETECTORS
 static uint64_t LOOP(struct anybpf_run *run, const struct anybpf_program *program,
-                     struct anybpf_op *op, const uint64_t *arguments,
-                     const void *const **labels_out)
+                     struct anybpf_op *op, uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4,
+                     uint64_t r5)
 {
 #define LABEL(NAME) &&NAME,
     static const void *const labels[ANYBPF_CODE_COUNT] = {ANYBPF_CODES(LABEL)};
@@ -211,17 +258,15 @@ static uint64_t LOOP(struct anybpf_run *run, const struct anybpf_program *progra
     uint32_t base;
     struct frame saved[ANYBPF_FRAMES];
 
-    if (run == NULL) {
-        *labels_out = labels;
-        return 0;
-    }
+    if (UNLIKELY(run == NULL))
+        return (uint64_t)(uintptr_t)labels;
     base = run->frames;
     r[0] = r[6] = r[7] = r[8] = r[9] = 0;
-    r[1] = arguments[0];
-    r[2] = arguments[1];
-    r[3] = arguments[2];
-    r[4] = arguments[3];
-    r[5] = arguments[4];
+    r[1] = r1;
+    r[2] = r2;
+    r[3] = r3;
+    r[4] = r4;
+    r[5] = r5;
     r[10] = frame_top(run);
     GO;
 
@@ -357,10 +402,69 @@ LOAD_WIDE:
     ORDERED(32, uint32_t, 4)
     ORDERED(64, uint64_t, 8)
 
+    /* Two or three in one step. Where something can stop, `op` is already at the one that does. */
+MOV_MOV:
+    DST = SRC;
+    r[op[1].dst] = r[op[1].src];
+    op += 2;
+    GO;
+MOV_IMM_MOV_IMM:
+    DST = IMM;
+    r[op[1].dst] = (uint64_t)(int64_t)op[1].u.imm;
+    op += 2;
+    GO;
+MOV_ADD_IMM:
+    DST = SRC + (uint64_t)(int64_t)op[1].u.imm;
+    op += 2;
+    GO;
+MOV_ADD_REG:
+    DST = SRC + r[op[1].src];
+    op += 2;
+    GO;
+MOV_AND_IMM:
+    DST = SRC & (uint64_t)(int64_t)op[1].u.imm;
+    op += 2;
+    GO;
+MOV32_AND32_IMM:
+    DST = (uint32_t)SRC & (uint32_t)op[1].u.imm;
+    op += 2;
+    GO;
+LSH_RSH:
+    DST = DST << (op->u.imm & 63) >> (op[1].u.imm & 63);
+    op += 2;
+    GO;
+LSH_ARSH:
+    DST = (uint64_t)((int64_t)(DST << (op->u.imm & 63)) >> (op[1].u.imm & 63));
+    op += 2;
+    GO;
+MUL_ADD_IMM:
+    DST = DST * IMM + (uint64_t)(int64_t)op[1].u.imm;
+    op += 2;
+    GO;
+    ADDED_LOADS(8, bytes1, 1)
+    ADDED_LOADS(16, bytes2, 2)
+    ADDED_LOADS(32, bytes4, 4)
+    ADDED_LOADS(64, bytes8, 8)
+ADD_IMM_JA_BACK:
+    DST += IMM;
+    op++;
+    SPEND(-op->offset);
+    op += op->offset + 1;
+    GO;
+    ADDED_COMPARISON(JEQ64_IMM, a == b, IMM)
+    ADDED_COMPARISON(JNE64_IMM, a != b, IMM)
+    ADDED_COMPARISON(JGT64_IMM, a > b, IMM)
+    ADDED_COMPARISON_BACK(JNE64_IMM, a != b, IMM)
+    ADDED_COMPARISON_BACK(JLT64_IMM, a < b, IMM)
+    ADDED_COMPARISON_BACK(JLT64_REG, a < b, SRC)
+
     PACKET_LOADS(8, 1)
     PACKET_LOADS(16, 2)
     PACKET_LOADS(32, 4)
 
+MOV_IMM_CALL:
+    DST = IMM;
+    op++;
 CALL_HELPER: {
     uint32_t index = (uint32_t)op->u.imm;
 
@@ -419,6 +523,9 @@ leave_with_nothing:
     r[0] = 0;
     run->slice--;
     goto leave;
+MOV_IMM_EXIT:
+    DST = IMM;
+    op++;
 EXIT:
     run->slice -= op->u.imm;
 leave:
@@ -470,6 +577,9 @@ stopped:
 #undef CHECK_BY_INDEX
 #undef DISTANCE
 #undef LOADS
+#undef ADDED_LOADS
+#undef ADDED_COMPARISON
+#undef ADDED_COMPARISON_BACK
 #undef STORES
 #undef ALIGNED
 #undef ATOMICALLY

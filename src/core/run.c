@@ -23,7 +23,7 @@ void anybpf_set_region(struct anybpf_run *run, uint32_t index, const void *start
     region->writable = writable;
 }
 
-static void forget_areas(struct anybpf_run *run, uint64_t version)
+static __attribute__((cold)) void forget_areas(struct anybpf_run *run, uint64_t version)
 {
     memset(&run->region[ANYBPF_FIRST_AREA], 0,
            (ANYBPF_REGIONS - ANYBPF_FIRST_AREA) * sizeof(run->region[0]));
@@ -178,7 +178,6 @@ static uint64_t call_function(struct anybpf_run *run, uint64_t function, uint64_
 {
     const struct anybpf_program *program = run->program;
     int64_t slot = anybpf_function_slot(program, function);
-    const uint64_t arguments[5] = {r1, r2, r3, r4, r5};
     uint64_t result;
 
     if (run->stop.end != ANYBPF_ENDED)
@@ -193,7 +192,7 @@ static uint64_t call_function(struct anybpf_run *run, uint64_t function, uint64_
     }
     run->frames++;
     set_stack(run);
-    result = anybpf_interpret(run, program, (uint32_t)slot, arguments);
+    result = anybpf_interpret(run, program, (uint32_t)slot, r1, r2, r3, r4, r5);
     if (run->stop.end != ANYBPF_ENDED)
         return 0;
     run->frames--;
@@ -216,19 +215,18 @@ void anybpf_run_init(struct anybpf_run *run, struct anybpf_domain *domain, uint3
     forget_areas(run, atomic_load(&domain->areas_version));
 }
 
-static uint64_t run_in_engine(struct anybpf_run *run, const struct anybpf_program *program,
+static inline uint64_t run_in_engine(struct anybpf_run *run, const struct anybpf_program *program,
                               uint64_t r1, uint64_t r2)
 {
     uint64_t (*native)(void *, struct anybpf_run *) =
         atomic_load_explicit(&program->native, memory_order_acquire);
-    const uint64_t arguments[5] = {r1, r2, 0, 0, 0};
 
     if (native != NULL && run->trace == NULL && r2 == 0)
         return native((void *)(uintptr_t)r1, run);
-    return anybpf_interpret(run, program, 0, arguments);
+    return anybpf_interpret(run, program, 0, r1, r2, 0, 0, 0);
 }
 
-static uint64_t run_counted(struct anybpf_run *run, const struct anybpf_program *program,
+static __attribute__((cold, noinline)) uint64_t run_counted(struct anybpf_run *run, const struct anybpf_program *program,
                             uint64_t r1, uint64_t r2)
 {
     struct anybpf_program *counted = (struct anybpf_program *)(uintptr_t)program;
@@ -247,7 +245,7 @@ uint64_t anybpf_run_program(struct anybpf_run *run, const struct anybpf_program 
     uint64_t version = atomic_load_explicit(&run->domain->areas_version, memory_order_acquire);
     uint64_t result;
 
-    if (version != run->areas_version)
+    if (__builtin_expect(version != run->areas_version, 0))
         forget_areas(run, version);
     run->program = program;
     run->next_program = NULL;
@@ -260,7 +258,8 @@ uint64_t anybpf_run_program(struct anybpf_run *run, const struct anybpf_program 
         run->scratch_used = 0;
         anybpf_set_region(run, ANYBPF_SCRATCH_REGION, NULL, 0, false);
     }
-    set_stack(run);
+    if (run->region[ANYBPF_STACK_REGION].size != ANYBPF_FRAME_BYTES)
+        set_stack(run);
     take_slice(run);
     if (atomic_load_explicit(&run->stop_now, memory_order_relaxed)) {
         anybpf_stop_run(run, ANYBPF_STOPPED);
