@@ -363,3 +363,84 @@ class RingReservation:
     def __enter__(self) -> memoryview: ...
     def __exit__(self, kind: object = None, error: object = None, trace: object = None) -> None: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
+
+# Helpers: those that are built, and those that Python brings.
+def helper(name: str, /) -> int:
+    """What Program takes for the helper of that name, without "bpf_"; -1: it is not built."""
+
+def helpers() -> tuple[str, ...]:
+    """The names of all that are built."""
+
+class Memory:
+    """What a helper written in Python sees of the program, for the time of the call; then every use
+    raises ValueError, as does what the program itself may not do.
+
+    A Python function in Program's `helpers` is called with as many of r1 to r5 as it has parameters,
+    as unsigned integers; if the first parameter is named `memory`, that is this object. Callables
+    that are no Python functions get it and all five. The result is what the program finds in r0,
+    None as 0. An exception ends the run with HELPER_FAILED, and is raised by `run`.
+    """
+
+    def read(self, address: int, size: int, /) -> bytes: ...
+    def write(self, address: int, data: Buffer, /) -> None: ...
+    def string(self, address: int, most: int = 256, /) -> bytes: ...
+    def map(self, address: int, /) -> Map | None: ...
+    @property
+    def cpu(self) -> int: ...
+    @property
+    def program(self) -> int: ...
+    @property
+    def context(self) -> int: ...
+    @property
+    def packet(self) -> bytes | None: ...
+
+class Log:
+    """What the programs of a domain print; the oldest lines go when it is full. A domain has at most
+    one; without, what is printed is gone."""
+
+    def __init__(self, domain: Domain, capacity: int = 65536) -> None: ...
+    def read(self) -> tuple[int, int, int, int, str] | None:
+        """The oldest line, taken: (monotonic ns, program id, cpu, process id, text)."""
+
+    def wait(self, ticket: int, timeout: float, /) -> bool:
+        """Whether something was printed since `ticket` was asked for."""
+
+    def close(self) -> None: ...
+    @property
+    def lost(self) -> int: ...
+    @property
+    def ticket(self) -> int: ...
+
+class Timers:
+    """The timers that programs of a domain set: without it bpf_timer_init returns -EOPNOTSUPP. The
+    host waits until the next is due (`wait` returns early when one is started) and fires."""
+
+    def __init__(self, domain: Domain) -> None: ...
+    def next(self) -> int | None:
+        """When the earliest is due, in ns as time.monotonic_ns() counts."""
+
+    def fire(self, budget: int = 0, /) -> tuple[int, list[tuple[Stop, BaseException | None]]]:
+        """Runs the callbacks of all that are due, each with that many instructions (0: no limit):
+        how many, and how those came to an end that did not end by themselves."""
+
+    def wait(self, ticket: int, timeout: float, /) -> bool: ...
+    def close(self) -> None: ...
+    @property
+    def ticket(self) -> int: ...
+
+class Routes:
+    """What bpf_fib_lookup and bpf_check_mtu find in a domain. Addresses are bytes, 4 or 16.
+
+    routes: (prefix, length, type, via or None, interface, table or 0, metric, mtu or 0, source or
+    None), with types 0 unicast, 1 local, 2 blackhole, 3 unreachable, 4 prohibit; interfaces: (index,
+    mtu, forwards, link address); neighbours: (interface, address, link address).
+    """
+
+    def __init__(
+        self,
+        domain: Domain,
+        routes: tuple[tuple[bytes, int, int, bytes | None, int, int, int, int, bytes | None], ...],
+        interfaces: tuple[tuple[int, int, bool, bytes], ...] = (),
+        neighbours: tuple[tuple[int, bytes, bytes], ...] = (),
+    ) -> None: ...
+    def close(self) -> None: ...

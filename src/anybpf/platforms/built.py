@@ -31,7 +31,8 @@ REASONS: tuple[tuple[str, str], ...] = (
         " d_path path_d_path snprintf_btf seq_* per_cpu_ptr this_cpu_ptr kallsyms_lookup_name"
         " get_branch_snapshot read_branch_records rdonly_cast cast_to_kern_ctx iter_task* iter_css*"
         " iter_dmabuf* iter_kmem_cache* get_kmem_cache current_task_under_cgroup"
-        " *_ancestor_cgroup_id get_ns_current_pid_tgid copy_from_user_task* session_* key_* lookup_*_key crypto_*"
+        " *_ancestor_cgroup_id get_ns_current_pid_tgid copy_from_user_task* session_* key_*"
+        " lookup_*_key crypto_*"
         " verify_pkcs7_signature ima_* get_*_xattr set_*_xattr remove_*_xattr cgroup_read_xattr"
         " get_fsverity_digest put_file cgroup_* css_*",
     ),

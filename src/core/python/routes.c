@@ -99,7 +99,7 @@ static struct routes *make_routes(PyObject *routes, PyObject *interfaces, PyObje
     Py_ssize_t i;
 
     for (i = 0; i < 3; i++) {
-        counts[i] = PyTuple_GET_SIZE(lists[i]);
+        counts[i] = lists[i] == NULL ? 0 : PyTuple_GET_SIZE(lists[i]);
         fine = fine && counts[i] < INT32_MAX;
     }
     if (fine) {
@@ -153,10 +153,11 @@ static int init(PyObject *object, PyObject *args, PyObject *kwargs)
     const struct anybpf_fib *none = NULL;
     struct anybpf_domain *domain;
     struct routes *made;
-    PyObject *given, *routes, *interfaces, *neighbours;
+    PyObject *given, *routes;
+    PyObject *interfaces = NULL, *neighbours = NULL;
 
     if (module == NULL ||
-        !PyArg_ParseTupleAndKeywords(args, kwargs, "OO!O!O!:Routes", names, &given, &PyTuple_Type,
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "OO!|O!O!:Routes", names, &given, &PyTuple_Type,
                                      &routes, &PyTuple_Type, &interfaces, &PyTuple_Type,
                                      &neighbours))
         return -1;
