@@ -8,7 +8,6 @@ on with. It runs in a process of its own, which ends by itself if a map ever hol
 from __future__ import annotations
 
 import argparse
-import faulthandler
 import os
 import random
 import signal
@@ -26,7 +25,7 @@ ARRAYS = ("array", "percpu_array")
 TABLES = ("hash", "percpu_hash", "lru_hash", "lru_percpu_hash")
 PIPES = ("queue", "stack")
 KINDS = ARRAYS + TABLES + PIPES
-HANG = 60.0  # seconds after which a map that holds everybody up is given up
+HANG = 30  # seconds after which a process that a map holds up is ended
 
 
 @dataclass(frozen=True)
@@ -98,10 +97,12 @@ class Victim:
 
     # In the child.
 
-    def write_for_ever(self, seed: int) -> None:
+    def write_for_ever(self, seed: int, ready: int) -> None:
         rng = random.Random(seed)
         parent = os.getppid()
         change = self.change_pipe if not self.keyed else self.change_table
+        change(rng)
+        os.close(ready)
         while os.getppid() == parent:
             change(rng)
 
@@ -210,23 +211,28 @@ class Killing:
     killed: int = 0
 
     def start_one(self) -> None:
-        seed = self.victim.rng.random()
+        """Returns when it is writing: a writer that is killed before it began shows nothing."""
+        seed = self.victim.rng.randrange(1 << 32)
+        readable, writable = os.pipe()
         pid = os.fork()
         if pid == 0:
             try:
-                faulthandler.dump_traceback_later(HANG, exit=True)
-                self.victim.write_for_ever(int(seed * (1 << 32)))
+                signal.alarm(HANG)
+                self.victim.write_for_ever(seed, writable)
             finally:
                 os._exit(3)  # a writer does not end by itself
         self.alive.append(pid)
+        os.close(writable)
+        os.read(readable, 1)
+        os.close(readable)
 
     def kill_one(self) -> None:
         pid = self.alive.pop(self.victim.rng.randrange(len(self.alive)))
         os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         self.killed += 1
-        if not os.WIFSIGNALED(status):
-            raise AssertionError(f"a writer ended by itself, with status {status:#x}")
+        if status != signal.SIGKILL:
+            raise AssertionError(f"a writer ended before it was killed, with status {status:#x}")
 
     def kill_all(self) -> None:
         while self.alive:
@@ -240,15 +246,15 @@ class Killing:
             while self.killed < plan.kills and time.monotonic() < end:
                 while len(self.alive) < plan.writers:
                     self.start_one()
-                time.sleep(rng.random() ** 2 * 0.003)
-                self.kill_one()
+                time.sleep(rng.random() * 0.001)
+                for _ in range(rng.randint(1, plan.writers)):
+                    self.kill_one()
                 if step is not None:
                     self.must_be_none(step())
-                if self.killed % 8 == 0:
-                    self.must_be_none(self.victim.problem())
-                if self.killed % 64 == 0:
-                    self.kill_all()
+                if not self.alive:
                     self.must_be_none(self.victim.problem_at_rest())
+                elif rng.random() < 0.2:
+                    self.must_be_none(self.victim.problem())
         finally:
             self.kill_all()
         self.must_be_none(self.victim.problem_at_rest())
@@ -266,7 +272,7 @@ def main() -> int:
         parser.add_argument("--" + name.replace("_", "-"), type=int, default=getattr(Plan, name))
     parser.add_argument("--seconds", type=float, default=Plan.seconds)
     plan = Plan(**vars(parser.parse_args()))
-    faulthandler.dump_traceback_later(plan.seconds + HANG, exit=True)
+    signal.alarm(int(plan.seconds) + HANG)
     killing = Killing(Victim(plan))
     killing.run()
     print(f"{plan.kind}: {killing.killed} writers killed, and all holds")
