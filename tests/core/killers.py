@@ -53,17 +53,6 @@ def value_of(number: int, salt: int, size: int) -> bytes:
     return struct.pack(f"={count}Q", *words(number, salt, count))[:size]
 
 
-def problem_of(number: int, value: bytes, may_be_empty: bool) -> str | None:
-    """Why this is no value of that key."""
-    if may_be_empty and not any(value):
-        return None
-    head = struct.unpack_from("=Q", value.ljust(8, b"\0"))[0]
-    salt = head >> 32
-    if value != value_of(number, salt, len(value)):
-        return f"the value of {number} is {value[:48].hex(' ', 8)}, which nobody wrote"
-    return None
-
-
 class Victim:
     """A map, what writers do to it, and what must hold whatever happens to them."""
 
@@ -79,6 +68,7 @@ class Victim:
         self.copies = self.map.user_value_size // self.map.value_stride if self.per_cpu else 1
         # Tables are given half as many keys again as fit, so that being full is met as well.
         self.numbers = plan.entries if plan.kind in ARRAYS else plan.entries * 3 // 2
+        self.written: dict[bytes, int] = {}  # every value that is ever written, and its key
         self.batches = [self.make_batch() for _ in range(64)]
 
     @property
@@ -88,6 +78,7 @@ class Victim:
     def make_value(self, number: int) -> bytes:
         salt = self.rng.randrange(1, 1 << 32)
         value = value_of(number, salt, self.plan.value_size)
+        self.written[value] = number
         return value.ljust(self.map.value_stride, b"\0") * self.copies if self.per_cpu else value
 
     def make_batch(self) -> tuple[bytes, bytes]:
@@ -133,16 +124,22 @@ class Victim:
             return why
         if not self.keyed:
             value = self.map.peek()
-            return None if value is None else self.problem_of_pipe(value)
+            return None if value is None else self.problem_of_value(None, value)
         for number, value in self.entries():
             why = self.problem_of_entry(number, value)
             if why is not None:
                 return why
         return None
 
-    def problem_of_pipe(self, value: bytes) -> str | None:
-        head = struct.unpack_from("=Q", value.ljust(8, b"\0"))[0]
-        return problem_of((head ^ head >> 32) & 0xFFFFFFFF, value, may_be_empty=False)
+    def problem_of_value(self, number: int | None, value: bytes) -> str | None:
+        if self.plan.kind in ARRAYS and not any(value):
+            return None
+        written_for = self.written.get(value)
+        if written_for is None:
+            return f"the value of {number} is {value[:48].hex(' ', 8)}, which nobody wrote"
+        if number is not None and written_for != number:
+            return f"the value of {number} was written for {written_for}"
+        return None
 
     def entries(self) -> Iterator[tuple[int, bytes]]:
         cursor, done, size = 0, False, self.map.user_value_size
@@ -157,7 +154,7 @@ class Victim:
         stride = self.map.value_stride
         if self.per_cpu and value != value[:stride] * self.copies:
             return f"the processors' values of {number} are not of one write: {value.hex(' ', 8)}"
-        return problem_of(number, value[: self.plan.value_size], self.plan.kind in ARRAYS)
+        return self.problem_of_value(number, value[: self.plan.value_size])
 
     def problem_at_rest(self) -> str | None:
         """What is wrong with the map when all writers are dead."""
