@@ -187,6 +187,17 @@ void *anybpf_keyed_value(const struct anybpf_map *map, uint32_t cell)
     return cell == 0 ? NULL : map->values + (size_t)(cell - 1) * map->value_stride;
 }
 
+void anybpf_keyed_copy(const struct anybpf_map *map, uint32_t cell, void *value)
+{
+    const struct anybpf_shape *shape = &map->shape;
+
+    anybpf_copy_from_shared(value, anybpf_keyed_value(map, cell), shape->value_size);
+    if (shape->lock_offset != ANYBPF_NO_FIELD)
+        memset((uint8_t *)value + shape->lock_offset, 0, ANYBPF_SPIN_LOCK_SIZE);
+    if (shape->timer_offset != ANYBPF_NO_FIELD)
+        memset((uint8_t *)value + shape->timer_offset, 0, ANYBPF_TIMER_SIZE);
+}
+
 /* Walking. The first entry with a hash of at least `*hash`, which becomes its hash; 0: none. */
 static uint32_t first_from(const struct view *view, uint64_t *hash)
 {
@@ -373,8 +384,8 @@ int anybpf_keyed_scan(struct anybpf_map *map, uint64_t *cursor, void *keys, void
             anybpf_keyed_key(map, number_of(&view->entry[cell - 1]),
                              (uint8_t *)keys + (size_t)done * map->shape.key_size);
         if (values != NULL)
-            anybpf_copy_from_shared((uint8_t *)values + (size_t)done * map->shape.value_size,
-                                    anybpf_keyed_value(map, cell), map->shape.value_size);
+            anybpf_keyed_copy(map, cell,
+                              (uint8_t *)values + (size_t)done * map->shape.value_size);
         done++;
         over = hash == UINT64_MAX; /* then the last one is met again by the next call, if there is one */
         hash += !over;

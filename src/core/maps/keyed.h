@@ -25,6 +25,8 @@ void anybpf_keyed_close(struct anybpf_map *map);
 /* Cells; 0: none. The caller is seated. */
 uint32_t anybpf_keyed_find(const struct anybpf_map *map, uint64_t number);
 void *anybpf_keyed_value(const struct anybpf_map *map, uint32_t cell); /* NULL for 0 */
+/* A copy for users, who do not see locks and timers. */
+void anybpf_keyed_copy(const struct anybpf_map *map, uint32_t cell, void *value);
 
 /* Changes are made between these two. */
 void anybpf_keyed_lock(struct anybpf_map *map);

@@ -63,20 +63,21 @@ static int erase(struct anybpf_map *map, const void *key, uint32_t seat)
 
 static int read_value(struct anybpf_map *map, const void *key, void *value, uint64_t flags)
 {
-    void *found;
+    uint64_t owner = anybpf_keyed_number(map, key);
+    uint32_t cell;
 
     if ((flags & ~READ_FLAGS) != 0 || (flags != 0 && map->shape.lock_offset == ANYBPF_NO_FIELD))
         return ANYBPF_BAD_FLAGS;
-    if (anybpf_keyed_number(map, key) == 0)
+    if (owner == 0)
         return ANYBPF_NO_OWNER;
-    found = lookup(map, key, 0);
-    if (found == NULL)
+    cell = anybpf_keyed_find(map, owner);
+    if (cell == 0)
         return ANYBPF_MISSING;
     if (flags != 0)
-        anybpf_value_lock(map, found);
-    anybpf_copy_from_shared(value, found, map->shape.value_size);
+        anybpf_value_lock(map, anybpf_keyed_value(map, cell));
+    anybpf_keyed_copy(map, cell, value);
     if (flags != 0)
-        anybpf_value_unlock(map, found);
+        anybpf_value_unlock(map, anybpf_keyed_value(map, cell));
     return ANYBPF_OK;
 }
 

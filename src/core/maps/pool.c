@@ -4,16 +4,22 @@
  */
 #include "pool.h"
 
-/* To ask whether a cell may be used again costs a look at all seats; fresh memory is cheaper until
- * so many wait. */
+/* To ask whether a cell may be used again can cost a look at all seats; fresh memory is cheaper until
+ * so many wait, and then for all but one in so many. */
 #define WAITING_BEFORE_LOOK 64u
+#define TAKES_PER_LOOK 16u
+/* Who retires that many moves the epoch on: those who sit down from then on do not hold them up. */
+#define RETIRED_PER_EPOCH 64u
 
 #define LEAST_GROWN (UINT32_C(1) << 16)
 #define MOST_GROWN (UINT32_C(1) << 24)
 #define GROWTH 16u
 #define MOST_GROWN_BYTES (UINT64_C(1) << 30)
-#define LEAST_SPARE 256u
-#define MOST_SPARE (UINT32_C(1) << 16)
+/* Whoever replaces many entries at one sitting needs a cell for each, and so do those before whom it
+ * sat down. Where nobody does that, the memory is never touched. */
+#define SPARE_PER_ENTRY 3u
+#define LEAST_SPARE (UINT32_C(1) << 14)
+#define MOST_SPARE (UINT32_C(1) << 20)
 #define MOST_BYTES (UINT64_C(1) << 40)
 
 static uint32_t get(const _Atomic uint32_t *word)
@@ -55,9 +61,11 @@ uint32_t anybpf_pool_take(const struct anybpf_pool *pool)
 {
     struct anybpf_pool_state *state = pool->state;
     uint32_t fresh = get(&state->fresh);
+    uint32_t waiting = get(&state->waiting);
     uint32_t cell = 0;
 
-    if (fresh >= pool->cells || get(&state->waiting) > WAITING_BEFORE_LOOK)
+    if (fresh >= pool->cells ||
+        (waiting > WAITING_BEFORE_LOOK && waiting % TAKES_PER_LOOK == 0))
         cell = take_retired(pool);
     if (cell != 0 || fresh >= pool->cells)
         return cell;
@@ -82,7 +90,11 @@ static void append(const struct anybpf_pool *pool, uint32_t cell, uint64_t stamp
 
 void anybpf_pool_retire(const struct anybpf_pool *pool, uint32_t cell)
 {
-    append(pool, cell, anybpf_stamp(pool->domain));
+    uint64_t stamp = anybpf_stamp(pool->domain);
+
+    append(pool, cell, stamp);
+    if (get(&pool->state->waiting) % RETIRED_PER_EPOCH == 0)
+        anybpf_is_past(pool->domain, stamp);
 }
 
 void anybpf_pool_rebuild(const struct anybpf_pool *pool, const uint8_t *used)
@@ -146,10 +158,10 @@ uint32_t anybpf_pool_limit(const struct anybpf_shape *shape, uint64_t bytes_per_
 
 uint32_t anybpf_pool_cells(uint32_t limit)
 {
-    uint32_t spare = limit < LEAST_SPARE ? LEAST_SPARE : limit;
+    uint32_t spare = limit > MOST_SPARE / SPARE_PER_ENTRY ? MOST_SPARE : limit * SPARE_PER_ENTRY;
 
-    if (spare > MOST_SPARE)
-        spare = MOST_SPARE;
+    if (spare < LEAST_SPARE)
+        spare = LEAST_SPARE;
     return limit > UINT32_MAX - 1 - spare ? UINT32_MAX - 1 : limit + spare;
 }
 
