@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal
+from typing import Final, Literal, TypeGuard
 
 from anybpf.engines.prepare import HEADER_SLOTS
 from anybpf.errors import InputError
@@ -68,6 +68,11 @@ class ContextLayout:
         """Whether the context is a row of 8-byte arguments."""
         return self.context is not None and self.context.layout == "typed"
 
+    @property
+    def is_memory(self) -> bool:
+        """Whether the context is memory of the caller's, of any length."""
+        return self.context is not None and self.context.layout == "memory"
+
     def build(self, value: ContextValue = None) -> bytes:
         """The structure's bytes. What is not named is zero."""
         if value is None:
@@ -78,7 +83,7 @@ class ContextLayout:
             return self._from_bytes(bytes(value))
         if isinstance(value, Mapping):
             return self._from_names(value)
-        if type(value) is str or not isinstance(value, Sequence):
+        if not _is_row(value):
             raise InputError(
                 f"a context is bytes or values by name, such as ctx={{{self._example()}}}, "
                 f"not {type(value).__name__}"
@@ -222,7 +227,7 @@ def encode_field(field: Field, value: FieldValue) -> bytes:
             # A number for the whole of an array: as wide as that.
             width = field.size
         return _encode(f"field {field.name}", value, width, signed, order).ljust(field.size, b"\0")
-    if type(value) is str or not isinstance(value, Sequence):
+    if not _is_row(value):
         raise InputError(
             f"field {field.name} of type {field.type} takes a number or bytes, "
             f"not {type(value).__name__}"
@@ -250,6 +255,11 @@ def decode_field(field: Field, data: bytes) -> object:
         int.from_bytes(data[at : at + width], byteorder, signed=signed)
         for at in range(0, field.size, width)
     ]
+
+
+def _is_row(value: object) -> TypeGuard[Sequence[int]]:
+    """Whether it is a sequence, of numbers presumably; text is one of text."""
+    return isinstance(value, Sequence) and not isinstance(value, str)
 
 
 def _element(field: Field) -> tuple[int, bool, str]:

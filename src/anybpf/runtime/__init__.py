@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from anybpf.runtime.link import LinkInfo as LinkInfo
     from anybpf.runtime.link import attach as attach
     from anybpf.runtime.load import load as load
+    from anybpf.runtime.log import Log as Log
+    from anybpf.runtime.log import LogLine as LogLine
     from anybpf.runtime.map import MapInfo as MapInfo
     from anybpf.runtime.policy import Policy as Policy
     from anybpf.runtime.policy import Quota as Quota
@@ -34,6 +36,8 @@ _HOME = {
     "Collection": "collection",
     "Link": "link",
     "LinkInfo": "link",
+    "Log": "log",
+    "LogLine": "log",
     "MapInfo": "map",
     "Policy": "policy",
     "Program": "program",

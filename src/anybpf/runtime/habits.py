@@ -26,6 +26,7 @@ KEYED: Final = 1 << 8
 RECENCY_BY_USER: Final = 1 << 9
 OVERWRITES: Final = 1 << 10
 NEEDS_READER: Final = 1 << 11
+INNER_SIZE_FREE: Final = 1 << 12
 
 # Ways of programs in the core: ANYBPF_BEHAVES_* in src/core/run.h.
 WINDOWS_TAIL_CALL: Final = 1 << 0
@@ -77,6 +78,7 @@ class Habits:
     "maps") that are emptied when their last user reference goes. ``array_delete_zeroes``: deleting
     an array's entry makes it zero. ``numbers_types``: type information is an object with a number.
     ``perf_ring`` is the size of a perf ring where the map does not say it itself, 0 where it does.
+    ``inner_sizes``: maps inside others need not have as many entries as the template.
     ``behaviour`` has the core's bits for helpers that differ.
     """
 
@@ -84,6 +86,7 @@ class Habits:
         "array_delete_zeroes",
         "behaviour",
         "emptied",
+        "inner_sizes",
         "numbers_types",
         "path",
         "perf_ring",
@@ -100,6 +103,7 @@ class Habits:
         numbers_types: bool = True,
         perf_ring: int = 1 << 18,
         behaviour: int = 0,
+        inner_sizes: bool = True,
     ) -> None:
         self.path: PathRule = path
         self.pin_root: str = pin_root
@@ -108,6 +112,18 @@ class Habits:
         self.numbers_types: bool = numbers_types
         self.perf_ring: int = perf_ring
         self.behaviour: int = behaviour
+        self.inner_sizes: bool = inner_sizes
+
+    def inner_sizes_vary(self, template: MapType, flags: int, platform: Platform) -> bool:
+        """Whether maps of this kind inside another may have more or fewer entries than it.
+
+        Linux: all but arrays, and arrays whose flag says so (kernel/bpf/arraymap.c,
+        array_map_meta_equal).
+        """
+        if not self.inner_sizes:
+            return False
+        bit = next((flag.bit for flag in platform.map_flags if flag.name == "inner_map"), 0)
+        return "array" not in template.name or bool(flags & bit)
 
 
 def plain_path(path: str, most: int) -> str:
@@ -184,6 +200,7 @@ _ROWS: Final[dict[str, Habits]] = {
         array_delete_zeroes=True,
         numbers_types=False,
         perf_ring=0,
+        inner_sizes=False,
         behaviour=WINDOWS_TAIL_CALL | TAIL_CALL_FAILS_NEGATIVE | BEHAVES_WINDOWS,
     ),
 }
@@ -201,20 +218,30 @@ def register(platform: str, habits: Habits) -> None:
     _ROWS[platform] = habits
 
 
-def core_flags(platform: Platform, kind: MapType, flags: int) -> int:
-    """What the flags of map creation, and the platform's ways, come to in the core."""
+def core_flags(
+    platform: Platform, kind: MapType, flags: int, inner: tuple[MapType, int] | None = None
+) -> int:
+    """What the flags of map creation, and the platform's ways, come to in the core.
+
+    ``inner`` are type and flags of the template, for maps that hold maps.
+    """
     out = 0
+    habits = habits_of(platform)
+    if inner is not None and habits.inner_sizes_vary(*inner, platform):
+        out |= INNER_SIZE_FREE
+    if CORE_KINDS.get(kind.name) == "local_storage":
+        out |= GROWS
     for flag in platform.map_flags:
         if flags & flag.bit:
             out |= CORE_FLAGS.get(flag.name, 0)
     if not kind.bounded:
         out |= GROWS
-    if kind.name in ("array", "percpu_array") and habits_of(platform).array_delete_zeroes:
+    if kind.name in ("array", "percpu_array") and habits.array_delete_zeroes:
         out |= DELETE_ZEROES
     if kind.name in ("queue", "stack"):
         out |= DROPS_OLDEST
     if kind.name in KEYED_TYPES:
         out |= KEYED
-    if kind.name == "perf_event_array" and habits_of(platform).perf_ring:
+    if kind.name == "perf_event_array" and habits.perf_ring:
         out |= NEEDS_READER
     return out

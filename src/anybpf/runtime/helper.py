@@ -21,7 +21,10 @@ def helper(function: str) -> Callable[[Function], Function]: ...
 def helper(function: Any) -> Any:
     """Mark a Python function as what programs call by a helper's name.
 
-    The name is the function's own, or the one given: ``@helper("bpf_get_answer")``.
+    The name is the function's own, or the one given: ``@helper("bpf_get_answer")``. The function
+    takes the program's arguments as unsigned numbers, as many as it names; pointers among them are
+    read and written through ``memory``, if its first parameter has that name. What it raises stops
+    the program.
 
     >>> @helper
     ... def bpf_get_answer() -> int:

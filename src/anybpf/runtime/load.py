@@ -404,6 +404,8 @@ class _Load:
 
     def _make_program(self, name: str, prepared: Prepared, helpers: list[Any]) -> None:
         records = [self.records[self._key_of(spec)] for spec in prepared.maps]
+        if any(one.startswith("timer_") for one in prepared.helpers):
+            self.runtime.need_timers()
         record = create_program(self.runtime, prepared, records, helpers, self.types, self.owner)
         self.loaded.programs[name] = Program(record)
 

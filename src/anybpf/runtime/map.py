@@ -375,16 +375,26 @@ def _storage(
     extra = spec.extra
     if kind.holds == "perf_events":
         extra = habits_of(platform).perf_ring
+    inner = spec.inner
+    flags = core_flags(
+        platform,
+        kind,
+        spec.flags,
+        None if inner is None else (platform.map_type(inner.type), inner.flags),
+    )
+    core_kind = CORE_KINDS.get(kind.name) or kind.name
+    # Owners are pointers or what a hook has instead: wider than the descriptor that Linux takes.
+    key_size = 8 if core_kind == "local_storage" else spec.key_size
     name = spec.name.encode()[: platform.limits.get("name_length", 63)].decode(errors="ignore")
     try:
         return Storage(
             runtime.domain,
             number,
-            CORE_KINDS.get(kind.name) or kind.name,
-            spec.key_size,
+            core_kind,
+            key_size,
             spec.value_size,
             spec.max_entries,
-            flags=core_flags(platform, kind, spec.flags),
+            flags=flags,
             extra=extra,
             lock_offset=-1 if lock is None else int(lock.offset),
             timer_offset=-1 if timer is None else int(timer.offset),

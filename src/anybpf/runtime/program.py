@@ -13,7 +13,6 @@ from anybpf import _core
 from anybpf.engines import ContextLayout, Prepared
 from anybpf.engines.contexts import ContextValue
 from anybpf.errors import InputError
-from anybpf.runtime.codes import codes_of
 from anybpf.runtime.map import MapRecord
 from anybpf.runtime.objects import PROGRAM, Handle, Record
 from anybpf.verifier import Verification
@@ -272,7 +271,7 @@ def create_program(
             prepared.code,
             [one.storage for one in maps],
             helpers,
-            codes_of(runtime.platform),
+            runtime.platform.codes(),
             prepared.type.number,
             prepared.context_size,
             behaviour=runtime.habits.behaviour,

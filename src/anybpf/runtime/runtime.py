@@ -17,6 +17,7 @@ from anybpf import _core, platforms
 from anybpf.errors import ClosedError, InputError, NotFound
 from anybpf.platforms import Platform
 from anybpf.runtime.habits import Habits, habits_of
+from anybpf.runtime.log import Log
 from anybpf.runtime.objects import (
     KINDS,
     LINK,
@@ -28,6 +29,7 @@ from anybpf.runtime.objects import (
 )
 from anybpf.runtime.pins import PinTree
 from anybpf.runtime.policy import Policy, Usage
+from anybpf.runtime.timers import TimerThread
 
 if TYPE_CHECKING:
     from anybpf.maps import Map
@@ -73,6 +75,8 @@ class Runtime:
         self.hooks: dict[str, Hook] = {}
         for function in helpers:
             self.add_helper(function)
+        self.log: Log = Log(self.domain, self)
+        self.timers: TimerThread | None = None
         # All below is guarded by the lock, which is never held while user code runs.
         self._dropped: deque[Record] = deque()
         self._lock = Guard(self)
@@ -272,6 +276,11 @@ class Runtime:
                 raise NotFound(f"no {kind} has the id {number}; there are: {there or 'none'}")
             return found
 
+    def name_of(self, number: int) -> str:
+        """The name of the object with that number; empty if there is none."""
+        found = self._records.get(number)
+        return "" if found is None else found.name
+
     def _check_kind(self, kind: str) -> None:
         if kind not in KINDS:
             raise InputError(f"objects are of the kinds {', '.join(KINDS)}, not {kind!r}")
@@ -391,6 +400,12 @@ class Runtime:
             raise InputError(f"{function!r} is no helper: put @helper in front of its definition")
         self.helpers[str(name).removeprefix("bpf_")] = function
 
+    def need_timers(self) -> None:
+        """Programs that set timers are here: somebody must fire them."""
+        with self._lock:
+            if self.timers is None and not self._closed:
+                self.timers = TimerThread(self.domain, self)
+
     # Statistics.
 
     @property
@@ -428,6 +443,8 @@ class Runtime:
 
     def close(self) -> None:
         """Let everything go: pins first, then whatever handles still hold. Twice does no harm."""
+        if self.timers is not None:
+            self.timers.close()
         with self._lock:
             if self._closed:
                 return
@@ -445,6 +462,7 @@ class Runtime:
             self._records.clear()
             self._usage.clear()
             self._closed = True
+        self.log.close()
         self.domain.collect()
 
     def __enter__(self) -> Runtime:
@@ -460,6 +478,8 @@ class Runtime:
     def _forked(self) -> None:
         """In a child: nobody else holds the lock there."""
         self._lock = Guard(self)
+        if self.timers is not None and not self._closed:
+            self.timers.start()
 
 
 class Guard:

@@ -44,6 +44,8 @@ NETWORK_TYPES: Final = frozenset(
         "flow_dissector",
     }
 )
+# Where the kernel gives the packet back with the metadata in front of it.
+WITH_METADATA: Final = frozenset({"xdp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +236,8 @@ def test_run(
         if head:
             packet = bytes(len(head)) + packet
         context = layout.with_packet(context, meta, len(packet))
+    elif layout.is_memory and isinstance(ctx, (bytes, bytearray, memoryview)):
+        context = context[: len(ctx)]
     if data_size_out is not None and len(packet) > data_size_out:
         raise InputError(
             f"the packet has {len(packet)} bytes after the run, more than the {data_size_out} that "
@@ -244,7 +248,7 @@ def test_run(
         retval=retval,
         retval_name=retval_name(record, retval),
         value=value,
-        data_out=packet[meta:],
+        data_out=packet if record.prepared.type.name in WITH_METADATA else packet[meta:],
         ctx_out=context,
         context=layout.read(context),
         duration=nanoseconds // repeat,

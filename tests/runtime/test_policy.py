@@ -1,0 +1,92 @@
+"""Policies: modes, signatures, quotas. A refusal names the policy, and leaves nothing behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from anybpf.errors import InputError, NotSupported, PolicyError
+from anybpf.runtime import Policy, Quota, Runtime
+from tests.runtime.making import PASS, collection, map_spec
+
+
+def test_modes() -> None:
+    words = "mode interpret: policy 'compiled only' says modes: native"
+    with Runtime("linux", cpus=1, policies=[Policy("compiled only", modes=["native"])]) as runtime:
+        with pytest.raises(PolicyError, match=words):
+            runtime.load(collection(PASS))
+        assert runtime.ids("program") == []
+    with Runtime("linux", cpus=1) as runtime:
+        with pytest.raises(NotSupported, match="compiling programs while they run"):
+            runtime.load(collection(PASS), mode="jit")
+        with pytest.raises(InputError, match="no execution mode is named 'interpet'"):
+            runtime.load(collection(PASS), mode="interpet")
+
+
+def test_quotas_count_objects_of_an_owner() -> None:
+    policy = Policy("two maps", quota=Quota(maps=2), quotas={"root": Quota()})
+    with Runtime("linux", cpus=1, policies=[policy]) as runtime:
+        mine = [runtime.create_map(map_spec(), owner="ann") for _ in range(2)]
+        with pytest.raises(
+            PolicyError, match=r"owner ann, who has 2 maps.* at most 2 maps"
+        ) as caught:
+            runtime.create_map(map_spec(), owner="ann")
+        assert caught.value.policy == "two maps"
+        others = [runtime.create_map(map_spec(), owner="bob")]
+        others += [runtime.create_map(map_spec(), owner="root") for _ in range(5)]
+        mine.pop().close()
+        mine.append(runtime.create_map(map_spec(), owner="ann"))
+        for one in mine + others:
+            one.close()
+        assert runtime.usage("ann").counts["map"] == 0
+
+
+def test_quotas_of_memory() -> None:
+    policy = Policy("a megabyte", quota=Quota(memory=1 << 20))
+    with Runtime("linux", cpus=1, policies=[policy]) as runtime:
+        with runtime.create_map(map_spec(entries=1000)):
+            assert runtime.usage().memory > 8000
+            with pytest.raises(PolicyError, match="policy 'a megabyte' says at most 1048576 bytes"):
+                runtime.create_map(map_spec(entries=1_000_000))
+        assert runtime.usage().memory == 0
+        assert runtime.ids("map") == []
+
+
+def test_a_load_that_is_refused_leaves_nothing() -> None:
+    policy = Policy("one program", quota=Quota(programs=1))
+    with Runtime("linux", cpus=1, policies=[policy]) as runtime:
+        with pytest.raises(PolicyError, match="one program"):
+            runtime.load(collection(PASS, PASS, maps=[map_spec()]))
+        assert runtime.ids("program") == runtime.ids("map") == []
+        runtime.load(collection(PASS)).close()
+
+
+def test_all_policies_must_agree() -> None:
+    policies = [Policy("lax", quota=Quota(maps=10)), Policy("strict", quota=Quota(maps=0))]
+    with Runtime("linux", cpus=1, policies=policies) as runtime:
+        with pytest.raises(PolicyError) as caught:
+            runtime.create_map(map_spec())
+        assert caught.value.policy == "strict"
+
+
+def test_signatures(droppacket: Path) -> None:
+    def good(data: bytes, signature: bytes) -> bool:
+        return signature == data[:4]
+
+    with Runtime("linux", cpus=1, policies=[Policy("signed", signature=good)]) as runtime:
+        with pytest.raises(PolicyError, match="comes without a signature"):
+            runtime.load(droppacket)
+        with pytest.raises(PolicyError, match="is not good"):
+            runtime.load(droppacket, signature=b"bad")
+        with pytest.raises(PolicyError, match="cannot be loaded from specs"):
+            runtime.load(collection(PASS), signature=b"\x7fELF")
+        assert runtime.ids("map") == []
+        runtime.load(droppacket, signature=b"\x7fELF").close()
+
+
+def test_a_policy_that_makes_no_sense_is_refused() -> None:
+    with pytest.raises(InputError, match="no execution mode is named interpreted"):
+        Policy("wrong", modes=["interpreted"])
+    with pytest.raises(InputError, match="a quota of maps is a count"):
+        Quota(maps=-1)
