@@ -16,7 +16,7 @@ from anybpf.verifier.calls import Calling
 from anybpf.verifier.deduction import FUEL, select
 from anybpf.verifier.engine import ALL, Engine, Exit, Found, Work
 from anybpf.verifier.environment import Fault
-from anybpf.verifier.flow import BRANCHES, CALLS, EXITS, Block, Graph
+from anybpf.verifier.flow import BRANCHES, CALLS, EXITS, NO_STATES, Block, Graph
 from anybpf.verifier.operations import Branch, CallFunction, Operation
 from anybpf.verifier.program import Code, FunctionCode
 from anybpf.verifier.progress import is_bounded, iterates, turns_by
@@ -88,7 +88,7 @@ class Fixpoint(Engine):
         self.active[index] = True
         finished = False
         try:
-            blocks[0].pending.append(st)
+            blocks[0].pending = [st]
             if act.graph.has_loops:
                 act.waiting[0] = True
             self._range(act, 0, len(blocks))
@@ -97,7 +97,7 @@ class Fixpoint(Engine):
             self.active[index] = False
             if not finished:
                 for block in blocks:
-                    block.pending = []
+                    block.pending = NO_STATES
         return act.exits
 
     def _range(self, act: Activation, first: i64, end: i64) -> None:
@@ -111,7 +111,7 @@ class Fixpoint(Engine):
                     self._loop(act, block)
                     i = block.end + 1
                     continue
-                block.pending = []
+                block.pending = NO_STATES
                 if act.graph.has_loops and i in act.waiting:
                     del act.waiting[i]
                 if len(pending) > self.work.max_states:
@@ -125,9 +125,11 @@ class Fixpoint(Engine):
         if act.loops > 0:
             act.trail.append(index)
         pending = block.pending
-        if act.graph.has_loops and len(pending) == 0:
-            act.waiting[index] = True
-        if len(pending) == 0 or block.predecessors == 1 or block.is_head:
+        if len(pending) == 0:
+            if act.graph.has_loops:
+                act.waiting[index] = True
+            block.pending = [st]
+        elif block.predecessors == 1 or block.is_head:
             pending.append(st)
         else:
             self.add(pending, st, block.live, block.live_cells)
@@ -419,7 +421,7 @@ class Fixpoint(Engine):
 
     def _take(self, act: Activation, head: Block) -> list[State]:
         pending = head.pending
-        head.pending = []
+        head.pending = NO_STATES
         if head.index in act.waiting:
             del act.waiting[head.index]
         return pending
@@ -509,7 +511,7 @@ class Fixpoint(Engine):
         blocks = act.graph.blocks
         for index in list(act.waiting):
             if index >= end and index not in saved:
-                blocks[index].pending = []
+                blocks[index].pending = NO_STATES
                 del act.waiting[index]
         for index, pending in saved.items():
             blocks[index].pending = pending.copy()

@@ -7,7 +7,6 @@ is filled in by ``program`` and ``liveness``.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64
@@ -31,6 +30,10 @@ JUMP_OUT: Final = "jump-out-of-function"
 JUMP_INTO_LOAD: Final = "jump-into-load"
 FALLS_OFF: Final = "falls-off"
 
+# Why a block starts at an instruction.
+TARGET: Final = 1  # jumps lead to it, and control falls into it
+AFTER_END: Final = 2  # the instruction before it ends a block
+
 
 def _endings() -> list[i64]:
     """How each opcode ends a block; FALLS for those that do not. Local calls are told by src."""
@@ -48,6 +51,10 @@ def _endings() -> list[i64]:
 
 
 ENDINGS: Final = _endings()
+# What blocks begin with, and where nobody asks for ends; never changed, but replaced.
+NO_OPERATIONS: Final[list[Operation]] = []
+NO_STATES: Final[list[State]] = []
+NO_BREAKS: Final[list[i64]] = [-1]
 
 
 class Block:
@@ -60,11 +67,16 @@ class Block:
     """
 
     __slots__ = (
+        "defined",
         "end",
         "ending",
+        "entry",
+        "entry_spills",
         "first",
         "index",
         "is_head",
+        "is_queued",
+        "killed",
         "last",
         "live",
         "live_cells",
@@ -94,9 +106,15 @@ class Block:
         # For a block that ends with a call: the cells that the called function, or what comes
         # after it, may still read.
         self.live_cells_in_call: i64 = 0
-        self.operations: list[Operation] = []
-        self.pending: list[State] = []
+        self.operations: list[Operation] = NO_OPERATIONS
+        self.pending: list[State] = NO_STATES
         self.visits: i64 = 0
+        # What liveness notes down for itself.
+        self.defined: i64 = 0
+        self.killed: i64 = 0
+        self.entry: i64 = -1
+        self.entry_spills: i64 = 0
+        self.is_queued: bool = False
 
     def __repr__(self) -> str:
         return f"<Block {self.index}: {self.first} to {self.last}, then {self.successors}>"
@@ -150,126 +168,139 @@ def _cut(graph: Graph, instructions: list[Instruction], breaks: set[int]) -> lis
     if count == 0:
         graph.problems.append((0, FALLS_OFF, "the function has no instructions"))
         return []
-    # Instructions that end blocks, the slots that follow them, and how they end them.
-    enders: list[i64] = []
-    slots: list[i64] = []
-    endings: list[i64] = []
-    wide: list[i64] = []  # the slots at which 16-byte loads start
+    # The instructions that end blocks, and the slots at which 16-byte loads start.
+    ends: list[i64] = []
+    wide: list[i64] = []
     table = ENDINGS
-    breaking = len(breaks) > 0
+    # Where the caller wants ends, in order, with one behind the last instruction.
+    asked: list[i64] = NO_BREAKS
+    if len(breaks) > 0:
+        asked = [*sorted(breaks), count]
+    taken: i64 = 0
+    next_asked: i64 = asked[0]
     i: i64 = 0
-    slot: i64 = 0
+    slots: i64 = count
     for insn in instructions:
         opcode = i64(insn.opcode)
         cls = opcode & op.CLASS_MASK
-        if cls == op.JMP or cls == op.JMP32:
-            ending: i64 = table[opcode]
-            if ending == FALLS and (
-                (opcode == op.CALL_IMM and insn.src == op.CALL_LOCAL) or (breaking and i in breaks)
-            ):
-                ending = CALLS
-            if ending != FALLS:
-                enders.append(i)
-                slots.append(slot + 1)
-                endings.append(ending)
-        else:
-            if opcode == op.LD_IMM64:
-                wide.append(slot)
-                slot = slot + 1
-            if breaking and i in breaks:
-                enders.append(i)
-                slots.append(slot + 1)
-                endings.append(CALLS)
-        slot = slot + 1
+        if i == next_asked:
+            ends.append(i)
+            taken = taken + 1
+            next_asked = asked[taken]
+        elif cls == op.JMP or cls == op.JMP32:
+            if table[opcode] != FALLS or (opcode == op.CALL_IMM and insn.src == op.CALL_LOCAL):
+                ends.append(i)
+        if opcode == op.LD_IMM64:
+            wide.append(slots - count + i)
+            slots = slots + 1
         i = i + 1
 
-    if len(enders) == 1 and endings[0] == EXITS and enders[0] == count - 1:
+    if len(ends) == 1 and ends[0] == count - 1 and instructions[count - 1].opcode == op.EXIT_INSN:
         # No jump at all, as in many small programs.
         nowhere: list[i64] = []
         only = Block(0, 0, count - 1, nowhere)
         only.ending = EXITS
         return [only]
 
-    # First 1 for an instruction that starts a block, then the block's number plus one.
+    # What makes a block start at each instruction; then, where one does, the block's number.
     marks: list[i64] = [0] * (count + 1)
-    marks[0] = 1
-    targets: list[i64] = []
-    any_wide = len(wide) > 0
-    target: i64 = -1
+    _mark(graph, instructions, slots, ends, wide, marks)
+    found: list[Block] = []
+    first: i64 = 0
     k: i64 = 0
-    total: i64 = len(enders)
-    while k < total:
-        i = enders[k]
-        marks[i + 1] = 1
-        ending = endings[k]
-        target = -1
-        leads = ending in (JUMPS, BRANCHES)
-        if leads:
-            insn = instructions[i]
-            if insn.opcode == op.GOTO_LONG:
-                target = slots[k] + insn.imm
+    i = 1
+    while i <= count:
+        mark: i64 = marks[i]
+        if mark != 0 or i == count:
+            ending: i64 = FALLS
+            target: i64 = -1
+            if mark == AFTER_END:
+                ending = _ending(instructions[i - 1])
+                target = ends[k]
+                k = k + 1
+            # Until all blocks have numbers they go by their first instructions.
+            if ending == JUMPS or ending == EXITS:
+                successors: list[i64] = [target] if target >= 0 else []
+            elif i < count:
+                successors = [i, target] if target >= 0 else [i]
             else:
-                target = slots[k] + i64(insn.offset)
-            if target < 0 or target >= slot:
+                successors = [target] if target >= 0 else []
                 graph.problems.append(
-                    (i, JUMP_OUT, f"jumps to slot {target} of a function of {slot} slots")
+                    (i - 1, FALLS_OFF, "the function's last instruction is neither exit nor jump")
+                )
+            marks[first] = len(found)
+            block = Block(len(found), first, i - 1, successors)
+            block.ending = ending
+            found.append(block)
+            first = i
+        i = i + 1
+    for block in found:
+        _renumber(block, marks)
+    return found
+
+
+def _ending(insn: Instruction) -> i64:
+    """How an instruction ends a block that is known to end it."""
+    ending: i64 = ENDINGS[i64(insn.opcode)]
+    return CALLS if ending == FALLS else ending
+
+
+def _mark(
+    graph: Graph,
+    instructions: list[Instruction],
+    slots: i64,
+    ends: list[i64],
+    wide: list[i64],
+    marks: list[i64],
+) -> None:
+    """Mark where blocks start, and put in ``ends`` in place of jumps where they lead, or -1."""
+    k: i64 = 0
+    before: i64 = 0  # 16-byte loads
+    all_wide: i64 = len(wide)
+    for i in ends:
+        marks[i + 1] = AFTER_END
+        target: i64 = -1
+        insn = instructions[i]
+        ending = _ending(insn)
+        if ending == JUMPS or ending == BRANCHES:
+            while before < all_wide and wide[before] < i + before:
+                before = before + 1
+            target = i + before + 1
+            if insn.opcode == op.GOTO_LONG:
+                target = target + insn.imm
+            else:
+                target = target + i64(insn.offset)
+            if target < 0 or target >= slots:
+                graph.problems.append(
+                    (i, JUMP_OUT, f"jumps to slot {target} of a function of {slots} slots")
                 )
                 target = -1
-            elif any_wide:
-                before: i64 = bisect_left(wide, target)
-                if before > 0 and wide[before - 1] == target - 1:
+            elif all_wide > 0:
+                passed = _count_below(wide, target)
+                if passed > 0 and wide[passed - 1] == target - 1:
                     graph.problems.append(
                         (i, JUMP_INTO_LOAD, f"jumps into the 16-byte load at slot {target - 1}")
                     )
                     target = -1
                 else:
-                    target = target - before
-            if target >= 0:
-                marks[target] = 1
-        targets.append(target)
+                    target = target - passed
+            if target >= 0 and marks[target] == 0:
+                marks[target] = TARGET
+        ends[k] = target
         k = k + 1
 
-    starts: list[i64] = []
-    number: i64 = 0
-    i = 0
-    while i < count:
-        if marks[i] != 0:
-            starts.append(i)
-            number = number + 1
-            marks[i] = number
-        i = i + 1
 
-    found: list[Block] = []
-    k = 0
-    b: i64 = 0
-    first: i64 = 0
-    while b < number:
-        following = b + 1
-        beyond = count
-        if following < number:
-            beyond = starts[following]
-        last = beyond - 1
-        ending = FALLS
-        target = -1
-        if k < total and enders[k] == last:
-            ending = endings[k]
-            target = targets[k]
-            k = k + 1
-        if ending in (JUMPS, EXITS):
-            successors: list[i64] = [marks[target] - 1] if target >= 0 else []
-        elif following < number:
-            successors = [following, marks[target] - 1] if target >= 0 else [following]
+def _count_below(sorted_slots: list[i64], slot: i64) -> i64:
+    """How many of the slots are below the one."""
+    low: i64 = 0
+    high: i64 = len(sorted_slots)
+    while low < high:
+        middle = (low + high) >> 1
+        if sorted_slots[middle] < slot:
+            low = middle + 1
         else:
-            successors = [marks[target] - 1] if target >= 0 else []
-            graph.problems.append(
-                (last, FALLS_OFF, "the function's last instruction is neither exit nor jump")
-            )
-        block = Block(b, first, last, successors)
-        block.ending = ending
-        found.append(block)
-        first = beyond
-        b = following
-    return found
+            high = middle
+    return low
 
 
 def _count_edges(found: list[Block]) -> i64:

@@ -39,6 +39,8 @@ def _cells_from() -> list[i64]:
 
 
 CELLS_FROM: Final = _cells_from()
+# What was spilled before anything was; copied to be changed.
+NOTHING_SPILLED: Final[list[i64]] = [NEVER] * FRAME_CELLS
 BITS: Final[list[i64]] = [1 << register for register in range(16)]
 SIZES: Final[list[i64]] = [4, 2, 1, 8]
 
@@ -81,7 +83,7 @@ def compute(graph: Graph, instructions: list[Instruction], calls: dict[int, Call
         return
     frame = _Frame(graph, instructions, calls)
     frame.follow()
-    _spread_back(graph, frame.defined, frame.killed)
+    _spread_back(graph)
     escaped = frame.escaped
     for block in graph.blocks:
         block.live = block.live | FRAME_POINTER
@@ -113,17 +115,12 @@ class _Frame:
     __slots__ = (
         "blocks",
         "calls",
-        "defined",
-        "entries",
         "entry_places",
-        "entry_spills",
         "escaped",
         "instructions",
-        "killed",
         "late",
         "places",
         "queue",
-        "queued",
         "spilled",
         "sweeping",
     )
@@ -131,28 +128,23 @@ class _Frame:
     def __init__(
         self, graph: Graph, instructions: list[Instruction], calls: dict[int, CallUse]
     ) -> None:
-        count: i64 = len(graph.blocks)
         self.blocks: list[Block] = graph.blocks
         self.instructions: list[Instruction] = instructions
         self.calls: dict[int, CallUse] = calls
-        # By block: the registers and cells it overwrites. What it reads before goes to the block.
-        self.defined: list[i64] = [0] * count
-        self.killed: list[i64] = [0] * count
-        # By block, at its start: -1, or may | unclear << 10 | sure << 20; cells; and the address
-        # in register r at 16 * block + r.
-        self.entries: list[i64] = [-1] * count
-        self.entry_spills: list[i64] = [0] * count
+        # Blocks themselves have what they read before they overwrite it (``live``), the registers
+        # and cells that they overwrite (``defined``, ``killed``), and at their start -1, or
+        # may | unclear << 10 | sure << 20 (``entry``), and spills (``entry_spills``). Here is the
+        # address in register r at 16 * block + r.
         self.entry_places: dict[i64, i64] = {}
         self.places: list[i64] = [0] * 16
         self.places[op.FRAME_POINTER] = FRAME_BYTES
         # By cell, the address that is ever spilled there. It is not told apart by where in the
         # function that is; if a second one turns up, what was found with the first is wrong.
-        self.spilled: list[i64] = [NEVER] * FRAME_CELLS
+        self.spilled: list[i64] = NOTHING_SPILLED
         self.late: bool = False
         self.escaped: bool = False
         self.sweeping: bool = True
         self.queue: list[i64] = []
-        self.queued: list[bool] = []
 
     def follow(self) -> None:
         restarts: i64 = 0
@@ -162,31 +154,31 @@ class _Frame:
             restarts = restarts + 1
             if restarts == RESTARTS:
                 self.spilled = [ANYWHERE] * FRAME_CELLS
-            self.entries = [-1] * len(self.blocks)
+            for block in self.blocks:
+                block.entry = -1
             self.entry_places = {}
             self._sweep()
 
     def _sweep(self) -> None:
         blocks = self.blocks
-        self.entries[0] = 0
-        self.entry_spills[0] = 0
+        blocks[0].entry = 0
+        blocks[0].entry_spills = 0
         self.sweeping = True
-        self.queued = [False] * len(blocks)
         for block in blocks:
             self._scan(block)
         self.sweeping = False
         queue = self.queue
         while queue:
             index = heappop(queue)
-            self.queued[index] = False
+            blocks[index].is_queued = False
             self._scan(blocks[index])
 
     def _scan(self, block: Block) -> None:
         instructions = self.instructions
         places = self.places
         index = block.index
-        entry: i64 = self.entries[index]
-        spills: i64 = self.entry_spills[index]
+        entry = block.entry
+        spills = block.entry_spills
         may: i64 = FRAME_POINTER
         unclear: i64 = 0
         sure: i64 = FRAME_POINTER
@@ -388,8 +380,8 @@ class _Frame:
             i = i + 1
         block.live = used
         block.live_cells = cells_used
-        self.defined[index] = defined
-        self.killed[index] = killed
+        block.defined = defined
+        block.killed = killed
         may = may & KEPT
         sure = sure & KEPT
         for successor in block.successors:
@@ -433,6 +425,8 @@ class _Frame:
 
     def _spill(self, cells: i64, place: i64) -> None:
         """Note that an address is put in cells."""
+        if self.spilled is NOTHING_SPILLED:
+            self.spilled = NOTHING_SPILLED.copy()
         spilled = self.spilled
         cell: i64 = 0
         while cell < FRAME_CELLS:
@@ -457,14 +451,15 @@ class _Frame:
         self, source: i64, target: i64, may: i64, unclear: i64, sure: i64, spills: i64
     ) -> None:
         """Join what holds at the end of a block to what is known where its successor starts."""
-        entry: i64 = self.entries[target]
+        block = self.blocks[target]
+        entry = block.entry
         if entry < 0:
-            self.entries[target] = may | (unclear << 10) | (sure << 20)
-            self.entry_spills[target] = spills
+            block.entry = may | (unclear << 10) | (sure << 20)
+            block.entry_spills = spills
             if may != 0:
                 self._remember(target, may & ~unclear)
             return
-        known_spills: i64 = self.entry_spills[target]
+        known_spills = block.entry_spills
         if (entry | may) == 0 and (spills | known_spills) == known_spills:
             return
         known = entry & KEPT
@@ -483,10 +478,10 @@ class _Frame:
         joined = may | (unclear << 10) | (sure << 20)
         spills = spills | known_spills
         if joined != entry or spills != known_spills:
-            self.entries[target] = joined
-            self.entry_spills[target] = spills
-            if (target <= source or not self.sweeping) and not self.queued[target]:
-                self.queued[target] = True
+            block.entry = joined
+            block.entry_spills = spills
+            if (target <= source or not self.sweeping) and not block.is_queued:
+                block.is_queued = True
                 heappush(self.queue, target)
 
     def _remember(self, target: i64, registers: i64) -> None:
@@ -497,12 +492,12 @@ class _Frame:
             register = register + 1
 
 
-def _spread_back(graph: Graph, defined: list[i64], killed: list[i64]) -> None:
+def _spread_back(graph: Graph) -> None:
     """Add what is live after each block to what it reads itself."""
     blocks = graph.blocks
     index: i64 = len(blocks) - 1
     while index >= 0:
-        _pass_back(blocks, index, defined[index], killed[index])
+        _pass_back(blocks, blocks[index])
         index = index - 1
     if not graph.has_loops:
         return
@@ -519,16 +514,15 @@ def _spread_back(graph: Graph, defined: list[i64], killed: list[i64]) -> None:
     while queue:
         index = -heappop(queue)
         queued[index] = False
-        if _pass_back(blocks, index, defined[index], killed[index]):
+        if _pass_back(blocks, blocks[index]):
             for source in sources[index]:
                 if not queued[source]:
                     queued[source] = True
                     heappush(queue, -source)
 
 
-def _pass_back(blocks: list[Block], index: i64, defined: i64, killed: i64) -> bool:
+def _pass_back(blocks: list[Block], block: Block) -> bool:
     """Whether more is live at the start of a block now."""
-    block = blocks[index]
     registers: i64 = 0
     cells: i64 = 0
     for successor in block.successors:
@@ -537,8 +531,8 @@ def _pass_back(blocks: list[Block], index: i64, defined: i64, killed: i64) -> bo
         cells = cells | after.live_cells
     if block.ending == CALLS:
         block.live_cells_in_call = block.live_cells_in_call | cells
-    registers = block.live | (registers & ~defined)
-    cells = block.live_cells | (cells & ~killed)
+    registers = block.live | (registers & ~block.defined)
+    cells = block.live_cells | (cells & ~block.killed)
     if registers == block.live and cells == block.live_cells:
         return False
     block.live = registers

@@ -346,13 +346,16 @@ UNWRITTEN: Final = Bytes(0, NO_PARTS)
 WRITTEN: Final = Bytes(255, NO_PARTS)  # something, not known what
 NOTHING: Final = Value(UNINIT, 0, None, None)
 CONFLICT: Final = Value(MIXED, 0, None, None)
-NUMBER_ZERO: Final = Value(NUMBER, 0, None, None)
+# Small numbers, of which each program has many.
+SMALL: Final = 64
+SMALL_NUMBERS: Final = [Value(NUMBER, constant, None, None) for constant in range(SMALL)]
+NUMBER_ZERO: Final = SMALL_NUMBERS[0]
 
 
 def number(constant: i64) -> Value:
     """The number itself."""
-    if constant == 0:
-        return NUMBER_ZERO
+    if 0 <= constant < SMALL:
+        return SMALL_NUMBERS[constant]
     return Value(NUMBER, constant, None, None)
 
 
