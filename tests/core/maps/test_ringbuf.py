@@ -50,7 +50,8 @@ def test_what_is_discarded_is_skipped() -> None:
     events = ring()
     producer, consumer = RingProducer(events), RingConsumer(events)
     first, second, third = (producer.reserve(8) for _ in range(3))
-    assert not isinstance(first, int) and not isinstance(second, int)
+    assert not isinstance(first, int)
+    assert not isinstance(second, int)
     assert not isinstance(third, int)
     memoryview(third)[:] = b"the last"
     third.submit()
@@ -222,7 +223,8 @@ def test_a_record_whose_producer_lives_is_waited_for() -> None:
         process.communicate(b"")
     assert consumer.wait(5) == 1
     first, second = consumer.read()
-    assert first.startswith(b"after") and second == b"mine"
+    assert first.startswith(b"after")
+    assert second == b"mine"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
