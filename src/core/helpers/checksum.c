@@ -24,66 +24,68 @@ static uint16_t fold(uint32_t sum)
     return (uint16_t)sum;
 }
 
-/* The sum of 16-bit words, or of their complements. False if they cannot be read. */
-static bool sum_words(struct anybpf_run *run, uint64_t from, uint32_t size, bool complement,
-                      uint64_t *sum)
+/* The sum of 32-bit words, begun with another, which decides between the two zeroes of one's
+ * complement as the kernel's does. The words can be read. */
+static uint32_t partial(struct anybpf_run *run, uint64_t from, uint32_t size, uint32_t seed)
 {
-    uint16_t piece[128];
+    uint64_t piece[32];
+    uint64_t sum = seed;
     uint32_t done;
     uint32_t i;
 
-    if (!anybpf_readable(run, from, size))
-        return false;
-    for (done = 0; done < size; done += sizeof(piece)) {
+    for (done = 0; done < size; done += (uint32_t)sizeof(piece)) {
+        uint32_t now = size - done < sizeof(piece) ? size - done : (uint32_t)sizeof(piece);
+
+        memset(piece, 0, sizeof(piece)); /* half a word at the end is as good as a whole */
+        anybpf_fetch(run, piece, from + done, now);
+        for (i = 0; i < (now + 7) / 8; i++) {
+            sum += piece[i];
+            sum += sum < piece[i];
+        }
+    }
+    return add((uint32_t)sum, (uint32_t)(sum >> 32));
+}
+
+/* Windows: 16-bit words, or their complements. */
+static uint64_t sum_words(struct anybpf_run *run, uint64_t from, uint32_t size, bool complement)
+{
+    uint16_t piece[128];
+    uint64_t sum = 0;
+    uint32_t done;
+    uint32_t i;
+
+    for (done = 0; done < size; done += (uint32_t)sizeof(piece)) {
         uint32_t now = size - done < sizeof(piece) ? size - done : (uint32_t)sizeof(piece);
 
         anybpf_fetch(run, piece, from + done, now);
         for (i = 0; i < now / 2; i++)
-            *sum += complement ? (uint16_t)~piece[i] : piece[i];
+            sum += complement ? (uint16_t)~piece[i] : piece[i];
     }
-    return true;
-}
-
-static uint32_t fold_wide(uint64_t sum)
-{
-    sum = (sum & 0xffffffffu) + (sum >> 32);
-    return add((uint32_t)sum, (uint32_t)(sum >> 32));
+    return sum;
 }
 
 ANYBPF_HELPER(csum_diff)
 {
-    uint32_t from_size = (uint32_t)r2;
-    uint32_t to_size = (uint32_t)r4;
+    uint32_t from_size = r1 == 0 ? 0 : (uint32_t)r2;
+    uint32_t to_size = r3 == 0 ? 0 : (uint32_t)r4;
     uint32_t seed = (uint32_t)r5;
-    uint64_t from = 0;
-    uint64_t to = 0;
-    uint32_t sum;
+    uint64_t sum;
 
-    if (((from_size | to_size) & 3) != 0)
+    if ((((uint32_t)r2 | (uint32_t)r4) & 3) != 0)
         return linux_error(LINUX_EINVAL);
-    if (r1 == 0)
-        from_size = 0;
-    if (r3 == 0)
-        to_size = 0;
+    if (!anybpf_readable(run, r1, from_size) || !anybpf_readable(run, r3, to_size))
+        return linux_error(behaves_as_windows(run) ? LINUX_EINVAL : LINUX_EFAULT);
     if (behaves_as_windows(run)) {
-        if (!sum_words(run, r3, to_size, false, &to) ||
-            !sum_words(run, r1, from_size, true, &from) || (int32_t)seed < 0 ||
-            to + from + seed > INT32_MAX)
-            return linux_error(LINUX_EINVAL);
-        return to + from + seed;
+        sum = seed + sum_words(run, r3, to_size, false) + sum_words(run, r1, from_size, true);
+        return sum > INT32_MAX ? linux_error(LINUX_EINVAL) : sum;
     }
-    if (!sum_words(run, r3, to_size, false, &to) || !sum_words(run, r1, from_size, false, &from))
-        return linux_error(LINUX_EFAULT);
-    if (from_size != 0 && to_size != 0) {
-        sum = add(add(fold_wide(to), seed), ~fold_wide(from));
-    } else if (to_size != 0) {
-        sum = add(fold_wide(to), seed);
-    } else if (from_size != 0) {
-        sum = ~add(fold_wide(from), ~seed);
-    } else {
-        sum = seed;
-    }
-    return fold(sum);
+    if (from_size != 0 && to_size != 0)
+        return fold(add(partial(run, r3, to_size, seed), ~partial(run, r1, from_size, 0)));
+    if (to_size != 0)
+        return fold(partial(run, r3, to_size, seed));
+    if (from_size != 0)
+        return fold(~partial(run, r1, from_size, ~seed));
+    return fold(seed);
 }
 
 /* The checksum of a packet, at a place that must be even and inside. */

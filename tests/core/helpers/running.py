@@ -1,6 +1,7 @@
 """Small programs from assembly, run by the core and, where the machine permits it, by the kernel.
 
-A text calls helpers by name and refers to maps as ``r1 = map 0 ll``. It reaches its packet through
+A text calls helpers by name and refers to maps as ``r1 = map 0 ll``, to the start of a map's values
+as ``r1 = value 0 ll``, to a function as ``r1 = function label ll``. It reaches its packet through
 helpers alone, so that it is the same program on both sides.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from struct import pack, unpack_from
 
 import pytest
@@ -27,7 +28,6 @@ XDP_BYTES = 24
 HEADROOM = 216
 TAILROOM = 4096 - 256 - 320
 
-# Linux's map type numbers, for those that the tests make on both sides.
 WINDOWS = 1 << 0 | 1 << 1 | 1 << 2
 
 
@@ -58,7 +58,7 @@ class Case:
         functions: Mapping[str, object] | None = None,
         behaviour: int | None = None,
     ) -> _core.Program:
-        names, code = numbered(text)
+        names, code = numbered(text, functions or ())
         size = {XDP: XDP_BYTES, SCHED_CLS: SKB_BYTES}.get(kind, 64)
         return _core.Program(
             self.domain,
@@ -109,24 +109,22 @@ class Result:
         self.end = _core.ENDS[self.stop[0]] if self.stop is not None else ""
 
 
-def numbered(text: str) -> tuple[list[str], bytes]:
+def numbered(text: str, others: Iterable[str] = ()) -> tuple[list[str], bytes]:
     """The names of the helpers called, and the code, in which calls and maps are indexes."""
-    instructions = lines(text)
+    every = [f"bpf_{name.removeprefix('bpf_')}" for name in (*_core.helpers(), *others)]
+    instructions = lines(text, {name: number for number, name in enumerate(every)})
     names: list[str] = []
-    known = {helper.name: helper.number for helper in get("linux").helpers}
-    by_number = {number: name for name, number in known.items()}
     for insn in instructions:
         if insn.opcode == 0x85 and insn.src == 0:
-            name = insn.reference or by_number[insn.imm]
-            name = name.removeprefix("bpf_")
+            name = every[insn.imm].removeprefix("bpf_")
             if name not in names:
                 names.append(name)
             insn.imm = names.index(name)
     return names, encode(instructions)
 
 
-def lines(text: str, helpers: Mapping[str, int] | None = None) -> list[Instruction]:
-    """Instructions, with ``rN = map I ll`` and ``rN = function LABEL ll`` made loads."""
+def lines(text: str, helpers: Mapping[str, int]) -> list[Instruction]:
+    """Instructions, with loads of maps (by index), values and functions."""
     plain: list[str] = []
     loads: dict[int, tuple[int, str]] = {}
     count = 0
@@ -134,23 +132,25 @@ def lines(text: str, helpers: Mapping[str, int] | None = None) -> list[Instructi
         if not line or line.startswith("#"):
             continue
         words = line.split()
-        if len(words) == 5 and words[1] == "=" and words[2] in ("map", "function"):
-            loads[count] = (1 if words[2] == "map" else 4, words[3])
+        if len(words) == 5 and words[1] == "=" and words[2] in LOADS:
+            loads[count] = (LOADS[words[2]], words[3])
             line = f"{words[0]} = 0 ll"
         plain.append(line)
         count += not line.endswith(":")
-    names = {} if helpers is None else helpers
-    found = assemble("\n".join(plain), helpers=names)
-    places = {insn.symbol: slot for insn, slot in zip(found, slots(found), strict=True)}
+    found = assemble("\n".join(plain), helpers=helpers, open_names=False)
+    places = {
+        insn.symbol: slot for insn, slot in zip(found, slots(found), strict=True) if insn.symbol
+    }
     for index, slot in enumerate(slots(found)):
         insn = found[index]
         if index in loads:
             insn.src, word = loads[index]
-            insn.imm = int(word) if insn.src == 1 else (places[word] - slot - 1) & 0xFFFFFFFF
-        elif insn.opcode == 0x85 and insn.reference in places:
-            insn.src = 1
-            insn.imm = places[insn.reference] - slot - 1
+            insn.imm = (places[word] - slot - 1) & 0xFFFFFFFF if insn.src == 4 else int(word)
     return found
+
+
+# The source field of a 16-byte load: RFC 9669, table of 64-bit immediate instructions.
+LOADS = {"map": 1, "value": 2, "function": 4}
 
 
 def slots(instructions: Sequence[Instruction]) -> list[int]:
@@ -167,14 +167,23 @@ _TEST_RUN = 10
 
 
 def kernel(
-    text: str, packet: bytes = b"", *, kind: int = XDP, context: bytes = b""
+    text: str,
+    packet: bytes = b"",
+    *,
+    kind: int = XDP,
+    context: bytes = b"",
+    maps: Sequence[int] = (),
 ) -> tuple[int, bytes]:
     """The value (32 bits) and packet that the running kernel comes to; a skip where it cannot."""
     problem = linux_syscall.unavailable()
     if problem:
         pytest.skip(problem)
     numbers = {helper.name: helper.number for helper in get("linux").helpers}
-    code = encode(lines(text, numbers))
+    instructions = lines(text, numbers)
+    for insn in instructions:
+        if insn.opcode == 0x18 and insn.src in (1, 2):
+            insn.imm = maps[insn.imm]
+    code = encode(instructions)
     descriptor, log = linux_syscall.load_program(code, kind)
     assert descriptor >= 0, log
     try:
@@ -213,5 +222,7 @@ def agree(text: str, packet: bytes = b"", *, kind: int = XDP, context: bytes = b
         options["context"] = context
     result = Case().run(text, packet, **options)
     assert result.stop is None, result.end
-    assert (result.value & 0xFFFFFFFF, result.packet) == (value, changed)
+    # The kernel gives the metadata with the packet.
+    together = (result.meta or b"") + (result.packet or b"")
+    assert (result.value & 0xFFFFFFFF, together) == (value, changed)
     return result
