@@ -26,17 +26,17 @@ static void free_program(struct anybpf_program *program)
 
 struct late {
     struct anybpf_program *program;
-    void (*released)(void *owner);
+    void (*released)(void *thing);
+    void *thing;
 };
 
-static void release(void *thing)
+static void release(void *waiting)
 {
-    struct late *late = thing;
-    void *owner = late->program->owner;
+    struct late *late = waiting;
 
     free_program(late->program);
     if (late->released != NULL)
-        late->released(owner);
+        late->released(late->thing);
     free(late);
 }
 
@@ -120,26 +120,21 @@ int anybpf_program_create(struct anybpf_domain *domain, const struct anybpf_prog
     return ANYBPF_OK;
 }
 
-void anybpf_program_close(struct anybpf_program *program, void (*released)(void *owner))
+void anybpf_program_close(struct anybpf_program *program, void (*released)(void *thing),
+                          void *thing)
 {
     struct late *late = malloc(sizeof(*late));
     struct anybpf_domain *domain = program->domain;
 
     anybpf_unregister(domain, &program->object);
     if (late != NULL) {
-        late->program = program;
-        late->released = released;
+        *late = (struct late){program, released, thing};
         if (anybpf_defer(domain, release, late))
             return;
     }
     anybpf_synchronize(domain, -1);
-    if (late != NULL) {
-        release(late);
-    } else {
-        void *owner = program->owner;
-
-        free_program(program);
-        if (released != NULL)
-            released(owner);
-    }
+    free(late);
+    free_program(program);
+    if (released != NULL)
+        released(thing);
 }

@@ -40,7 +40,8 @@ int anybpf_program_create(struct anybpf_domain *domain, const struct anybpf_prog
                           struct anybpf_program **program, struct anybpf_program_fault *fault);
 
 /* The program is no more; its memory goes when nobody who is seated can be running it, and then
- * `released(owner)` is called, if it is not NULL, from whichever thread. */
-void anybpf_program_close(struct anybpf_program *program, void (*released)(void *owner));
+ * `released(thing)` is called, if it is not NULL, from whichever thread. */
+void anybpf_program_close(struct anybpf_program *program, void (*released)(void *thing),
+                          void *thing);
 
 #endif

@@ -199,13 +199,14 @@ static PyObject *new_face(PyTypeObject *type, PyObject *args, PyObject *kwargs)
  * when none can be. */
 
 struct late {
+    PyObject *domain; /* by whose type helpers find the module */
     PyObject *maps;
     PyObject *helpers;
 };
 
-static void give_up(void *owner)
+static void give_up(void *thing)
 {
-    struct late *late = owner;
+    struct late *late = thing;
     PyGILState_STATE state;
 
     if (late == NULL || !Py_IsInitialized())
@@ -215,6 +216,7 @@ static void give_up(void *owner)
         anybpf_map_drop(PyTuple_GET_ITEM(late->maps, i));
     Py_DECREF(late->maps);
     Py_DECREF(late->helpers);
+    Py_DECREF(late->domain);
     PyGILState_Release(state);
     PyMem_RawFree(late);
 }
@@ -231,9 +233,10 @@ static void close_program(face *self)
     if (late != NULL) { /* without memory for this little, what it refers to stays */
         late->maps = Py_NewRef(self->maps);
         late->helpers = Py_NewRef(self->helpers);
+        late->domain = Py_NewRef((PyObject *)self->domain);
     }
-    program->owner = late;
-    anybpf_program_close(program, give_up);
+    program->owner = self->domain;
+    anybpf_program_close(program, give_up, late);
 }
 
 static PyObject *close_face(PyObject *self, PyObject *unused)
