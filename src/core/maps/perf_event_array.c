@@ -128,7 +128,7 @@ int anybpf_perf_output(struct anybpf_map *map, uint32_t index, uint32_t cpu,
     if (size > ANYBPF_MOST_RECORD || ring_total(size) > rings->mask - 7)
         return ANYBPF_TOO_BIG;
     producer = ring_producer(rings, index);
-    anybpf_lock_take(map->domain, &producer->lock);
+    ring_lock(map, &producer->lock);
     status = map->shape.flags & ANYBPF_OVERWRITES ? drop_oldest(rings, index, ring_total(size))
                                                   : ANYBPF_OK;
     if (status == ANYBPF_OK)
@@ -137,7 +137,7 @@ int anybpf_perf_output(struct anybpf_map *map, uint32_t index, uint32_t cpu,
         put(rings, index, at, parts, count, size);
     else
         lose(producer, 1);
-    anybpf_lock_give(&producer->lock);
+    ring_unlock(&producer->lock);
     if (status == ANYBPF_OK && atomic_load(&rings->shared->waiting) != 0 &&
         ring_is_due(rings, index))
         ring_wake(map);
@@ -154,7 +154,7 @@ int anybpf_ring_take(struct anybpf_map *map, uint32_t ring, uint8_t *buffer, siz
     size_t used = 0;
     int status = ANYBPF_OK;
 
-    anybpf_lock_take(map->domain, lock);
+    ring_lock(map, lock);
     while (taken < most) {
         struct anybpf_record *record = &records[taken];
         uint64_t position = anybpf_ring_consumed(map, ring);
@@ -174,7 +174,7 @@ int anybpf_ring_take(struct anybpf_map *map, uint32_t ring, uint8_t *buffer, siz
         anybpf_ring_advance(map, ring, position, 1);
         taken++;
     }
-    anybpf_lock_give(lock);
+    ring_unlock(lock);
     *count = taken;
     return status;
 }

@@ -144,7 +144,7 @@ uint32_t anybpf_ring_abandon(struct anybpf_map *map, uint32_t seat)
     if (!takes_records(map))
         return 0;
     /* With the lock nothing that the walk meets is reserved anew, however far the consumer is. */
-    anybpf_lock_take(map->domain, lock);
+    ring_lock(map, lock);
     at = atomic_load(&ring_consumer(rings, 0)->position);
     end = atomic_load(&ring_producer(rings, 0)->position);
     while (end - at <= rings->mask + 1 && at != end) {
@@ -158,7 +158,7 @@ uint32_t anybpf_ring_abandon(struct anybpf_map *map, uint32_t seat)
         }
         at += ring_total(length & RING_LENGTH);
     }
-    anybpf_lock_give(lock);
+    ring_unlock(lock);
     if (given_up != 0)
         ring_wake(map);
     return given_up;

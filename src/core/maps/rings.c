@@ -113,6 +113,24 @@ bool ring_owner_is_dead(struct anybpf_map *map, uint32_t owner)
     return participant != 0 && !anybpf_is_alive(map->domain, participant);
 }
 
+#define TURNS_BEFORE_LOOK 96u
+
+void ring_lock_slowly(struct anybpf_map *map, struct anybpf_lock *lock)
+{
+    uint32_t self = atomic_load_explicit(&map->domain->self, memory_order_relaxed);
+    uint32_t turn;
+
+    for (turn = 0;; turn++) {
+        uint32_t holder = atomic_load_explicit(&lock->word, memory_order_relaxed);
+
+        if ((holder == 0 || (turn > TURNS_BEFORE_LOOK && !anybpf_is_alive(map->domain, holder))) &&
+            atomic_compare_exchange_strong_explicit(&lock->word, &holder, self,
+                                                    memory_order_acquire, memory_order_relaxed))
+            return;
+        anybpf_back_off(turn);
+    }
+}
+
 int ring_room(const struct rings *rings, uint32_t ring, uint64_t total, uint64_t *position)
 {
     struct ring_producer *producer = ring_producer(rings, ring);
@@ -142,9 +160,7 @@ int ring_reserve(struct anybpf_map *map, uint64_t size, uint32_t seat, void **re
 
     if (size > ANYBPF_MOST_RECORD)
         return ANYBPF_TOO_BIG;
-    /* If the holder died there is nothing to repair: the record is in the ring, busy and its, or
-     * it is not. */
-    anybpf_lock_take(map->domain, &producer->lock);
+    ring_lock(map, &producer->lock);
     status = ring_room(rings, 0, total, &at);
     if (status == ANYBPF_OK) {
         atomic_store_explicit(ring_header(rings, 0, at),
@@ -153,7 +169,7 @@ int ring_reserve(struct anybpf_map *map, uint64_t size, uint32_t seat, void **re
         atomic_store_explicit(&producer->position, at + total, memory_order_release);
         *record = (uint8_t *)ring_header(rings, 0, at) + RING_HEADER;
     }
-    anybpf_lock_give(&producer->lock);
+    ring_unlock(&producer->lock);
     return status;
 }
 

@@ -28,7 +28,7 @@ struct ring_producer {
     uint64_t carried;          /* perf: of them, not told to the reader by a record; under the lock */
     uint64_t seen;             /* the consumer's position as a producer last saw it; likewise */
     _Atomic uint64_t records;  /* perf: written so far */
-    _Alignas(64) struct anybpf_lock lock; /* guards the position's growth */
+    _Alignas(64) struct anybpf_lock lock; /* guards the position's growth: ring_lock */
 };
 
 /* In the map's body. */
@@ -113,6 +113,26 @@ static inline uint64_t ring_total(uint64_t size)
 
 /* A copy into a ring from what others may write meanwhile. */
 void ring_copy(uint8_t *to, const void *from, size_t size);
+
+/* A ring's lock: held for some tens of instructions, so who waits for it spins or naps and never has
+ * to be woken, and giving it back is one store. Of a holder that died there is nothing to repair:
+ * the record is in the ring, busy and its, or it is not. */
+void ring_lock_slowly(struct anybpf_map *map, struct anybpf_lock *lock);
+
+static inline void ring_lock(struct anybpf_map *map, struct anybpf_lock *lock)
+{
+    uint32_t self = atomic_load_explicit(&map->domain->self, memory_order_relaxed);
+    uint32_t nobody = 0;
+
+    if (!atomic_compare_exchange_strong_explicit(&lock->word, &nobody, self, memory_order_acquire,
+                                                 memory_order_relaxed))
+        ring_lock_slowly(map, lock);
+}
+
+static inline void ring_unlock(struct anybpf_lock *lock)
+{
+    atomic_store_explicit(&lock->word, 0, memory_order_release);
+}
 
 /* Room for `total` bytes behind `*position`, the producer's; with the lock. */
 int ring_room(const struct rings *rings, uint32_t ring, uint64_t total, uint64_t *position);
