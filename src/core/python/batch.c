@@ -124,7 +124,7 @@ static bool place(struct anybpf_job *job, const struct batch *batch, uint8_t *st
 static size_t run_all(struct anybpf_job *job, struct batch *batch)
 {
     struct anybpf_run *run = &job->run;
-    const struct anybpf_program *program = job->face->program;
+    const struct anybpf_program *program = job->program;
 
     for (size_t i = 0; i < batch->count; i++) {
         uint8_t *start;
@@ -259,7 +259,7 @@ PyObject *anybpf_program_run_batch(PyObject *object, PyObject *args, PyObject *k
     job = anybpf_job_begin((face *)object);
     if (job == NULL)
         goto release;
-    batch.context_size = job->face->program->context_size;
+    batch.context_size = job->program->context_size;
     memset(&job->run.packet, 0, sizeof(job->run.packet));
     anybpf_set_region(&job->run, ANYBPF_PACKET_REGION, NULL, 0, false);
     job->run.trace = NULL;

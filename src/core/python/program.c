@@ -221,14 +221,12 @@ static void give_up(void *thing)
     PyMem_RawFree(late);
 }
 
-static void close_program(face *self)
+void anybpf_program_let_go(face *self)
 {
-    struct anybpf_program *program = self->program;
+    struct anybpf_program *program = self->held;
     struct late *late;
 
-    if (program == NULL)
-        return;
-    self->program = NULL;
+    self->held = NULL;
     late = PyMem_RawMalloc(sizeof(*late));
     if (late != NULL) { /* without memory for this little, what it refers to stays */
         late->maps = Py_NewRef(self->maps);
@@ -237,6 +235,17 @@ static void close_program(face *self)
     }
     program->owner = self->domain;
     anybpf_program_close(program, give_up, late);
+}
+
+/* A job leaves its seat now and then, so that nothing but this keeps its program. */
+static void close_program(face *self)
+{
+    if (self->program == NULL)
+        return;
+    self->held = self->program;
+    self->program = NULL;
+    if (self->jobs == NULL)
+        anybpf_program_let_go(self);
 }
 
 static PyObject *close_face(PyObject *self, PyObject *unused)

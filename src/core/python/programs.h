@@ -16,6 +16,7 @@ struct anybpf_program_face {
     PyObject_HEAD
     vectorcallfunc call;
     struct anybpf_program *program;    /* owned; NULL before __init__ and after close */
+    struct anybpf_program *held;       /* after close, as long as jobs are under way */
     struct anybpf_domain_face *domain; /* strong */
     PyObject *maps;                    /* tuple, held */
     PyObject *helpers;                 /* tuple: Python's, whom helper_data points to */
@@ -31,6 +32,7 @@ struct anybpf_program_face {
 struct anybpf_job {
     struct anybpf_run run; /* run.user is the job */
     struct anybpf_program_face *face; /* strong while under way */
+    const struct anybpf_program *program; /* there while under way, whoever closes the face */
     struct anybpf_job *next;
     struct anybpf_job **link;
     PyThreadState *thread; /* not NULL: the GIL is given up */
@@ -45,6 +47,9 @@ struct anybpf_job {
     PyObject *step;  /* borrowed */
     PyObject *touch; /* borrowed */
 };
+
+/* The program was closed while jobs were under way, and the last of them ended: it goes now. */
+void anybpf_program_let_go(struct anybpf_program_face *face);
 
 /* NULL with an exception. `check` that the program is open. */
 struct anybpf_job *anybpf_job_begin(struct anybpf_program_face *face);

@@ -59,6 +59,7 @@ struct anybpf_job *anybpf_job_begin(face *self)
     atomic_store_explicit(&job->run.stop_now, false, memory_order_relaxed);
     job->interrupted = false;
     job->face = (face *)Py_NewRef((PyObject *)self);
+    job->program = self->program;
     job->next = self->jobs;
     job->link = &self->jobs;
     if (job->next != NULL)
@@ -74,6 +75,9 @@ void anybpf_job_end(struct anybpf_job *job)
     *job->link = job->next;
     if (job->next != NULL)
         job->next->link = job->link;
+    job->program = NULL;
+    if (self->held != NULL && self->jobs == NULL)
+        anybpf_program_let_go(self);
     if (self->spare == NULL) {
         self->spare = job;
     } else {
@@ -261,7 +265,7 @@ PyObject *anybpf_program_call(PyObject *object, PyObject *const *args, size_t fl
         run->budget = UINT64_MAX;
         run->deadline = 0;
         anybpf_job_sit(job, -1);
-        value = anybpf_run_program(run, job->face->program, (uint64_t)(uintptr_t)memory.buf,
+        value = anybpf_run_program(run, job->program, (uint64_t)(uintptr_t)memory.buf,
                                    (uint64_t)memory.len);
         fine = anybpf_job_stand(job);
         if (fine)
@@ -376,7 +380,7 @@ static bool take_watches(struct anybpf_job *job, struct tracing *tracing, PyObje
 static bool take_tracing(struct anybpf_job *job, struct tracing *tracing, PyObject *counts,
                          PyObject *step_object, PyObject *touch_object, PyObject *watch)
 {
-    const struct anybpf_program *program = job->face->program;
+    const struct anybpf_program *program = job->program;
 
     job->run.trace = NULL;
     if (counts == Py_None && step_object == Py_None && touch_object == Py_None)
@@ -428,7 +432,7 @@ struct wishes {
 
 static bool place_context(struct anybpf_job *job, const struct wishes *wishes)
 {
-    size_t size = job->face->program->context_size;
+    size_t size = job->program->context_size;
     Py_buffer bytes = {0};
     bool fine = true;
 
@@ -497,7 +501,7 @@ static PyObject *piece(const uint8_t *from, const uint8_t *to)
 /* Pointers that the context held are nobody's business. */
 static PyObject *context_out(struct anybpf_job *job)
 {
-    size_t size = job->face->program->context_size;
+    size_t size = job->program->context_size;
 
     if (job->run.context != job->context->bytes)
         Py_RETURN_NONE;
@@ -536,7 +540,7 @@ static PyObject *run_as_wished(struct anybpf_job *job, const struct wishes *wish
                                const Py_buffer *memory)
 {
     struct anybpf_run *run = &job->run;
-    const struct anybpf_program *program = job->face->program;
+    const struct anybpf_program *program = job->program;
     uint64_t budget = wishes->budget == 0 ? UINT64_MAX : wishes->budget;
     uint64_t r1 = (uint64_t)(uintptr_t)run->context;
     uint64_t r2 = (uint64_t)memory->len;
