@@ -135,9 +135,12 @@ class Handle:
 
     def close(self) -> None:
         """Let go. If nothing else refers to the object, it is gone when this returns."""
-        if not self._closed:
-            self._closed = True
-            self._record.runtime.drop_handle(self._record)
+        self._record.runtime.close_handle(self)
+
+    def _end(self) -> bool:
+        """Whether it was open until now. Called with the runtime's lock."""
+        was_open, self._closed = not self._closed, True
+        return was_open
 
     def pin(self, path: str) -> str:
         """Give the object a place in the runtime's directory tree; the path as it is kept."""

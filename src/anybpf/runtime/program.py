@@ -13,6 +13,7 @@ from anybpf import _core
 from anybpf.engines import ContextLayout, Prepared
 from anybpf.engines.contexts import ContextValue
 from anybpf.errors import InputError
+from anybpf.runtime.event import EventValue
 from anybpf.runtime.map import MapRecord
 from anybpf.runtime.objects import PROGRAM, Handle, Record
 from anybpf.verifier import Verification
@@ -202,6 +203,7 @@ class Program(Handle):
         flags: int = 0,
         budget: int = 0,
         timeout: float | None = None,
+        event: EventValue = None,
     ) -> TestRun:
         """Run the program on data and a context of your own, as the kernel's test run does.
 
@@ -209,12 +211,15 @@ class Program(Handle):
         runs it several times in a row on the same packet; ``batch`` of these without a pause for
         others. ``cpu`` is the processor that it believes to be on. ``budget`` (instructions) and
         ``timeout`` (seconds) stop a run that goes on for too long: :class:`RunError` says where.
+        ``event`` is what helpers say of who caused it (``{"pid": 1, "comm": "init"}``); without
+        it, this very thread.
         """
         from anybpf.runtime.testrun import test_run
 
         return test_run(
             self.program_record(), data, ctx, repeat=repeat, cpu=cpu, batch=batch,
             data_size_out=data_size_out, flags=flags, budget=budget, timeout=timeout,
+            event=event,
         )  # fmt: skip
 
     def run_batch(
@@ -227,6 +232,7 @@ class Program(Handle):
         cpu: int | None = None,
         budget: int = 0,
         timeout: float | None = None,
+        event: EventValue = None,
     ) -> Batch:
         """Run the program once for each record in a buffer, without Python in between.
 
@@ -237,7 +243,9 @@ class Program(Handle):
 
         if bool(stride) == (offsets is not None):
             raise InputError("say how the buffer is divided: by stride, or by offsets")
-        return run_batch(self.program_record(), buffer, stride, offsets, ctx, cpu, budget, timeout)
+        return run_batch(
+            self.program_record(), buffer, stride, offsets, ctx, cpu, budget, timeout, event
+        )
 
 
 def create_program(

@@ -24,6 +24,7 @@ from anybpf.runtime.objects import (
     MAP,
     PROGRAM,
     TYPES,
+    Handle,
     Record,
     nanoseconds_since_boot,
 )
@@ -182,6 +183,12 @@ class Runtime:
     def _check_there(self, record: Record) -> None:
         if record.gone or self._closed:
             raise ClosedError(f"{record.describe()} is gone: its last reference went")
+
+    def close_handle(self, handle: Handle) -> None:
+        """The same by the handle itself, of which several threads may think that it is theirs."""
+        with self._lock:
+            if handle._end():
+                self._drop(handle._record)
 
     def drop_handle(self, record: Record) -> None:
         with self._lock:

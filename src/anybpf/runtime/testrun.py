@@ -9,17 +9,19 @@ from __future__ import annotations
 import math
 import struct
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from anybpf import _core
 from anybpf.engines import ContextLayout
 from anybpf.engines.contexts import ContextValue
 from anybpf.errors import ClosedError, InputError, NotSupported, RunError
+from anybpf.runtime.event import EventValue, event_bytes
 from anybpf.runtime.program import ProgramRecord
 
 Buffer = bytes | bytearray | memoryview
+Result = TypeVar("Result")
 
 # As the kernel has it for one packet: XDP_PACKET_HEADROOM in linux/bpf.h, and what a skb keeps
 # behind the data.
@@ -145,7 +147,9 @@ class _Setting:
         cpu: int | None,
         budget: int,
         timeout: float | None,
+        event: EventValue,
     ) -> None:
+        self.event: bytes = event_bytes(event)
         self.record: ProgramRecord = record
         self.layout: ContextLayout = record.layout
         most = record.runtime.cpus
@@ -184,6 +188,7 @@ def test_run(
     flags: int,
     budget: int,
     timeout: float | None,
+    event: EventValue,
 ) -> TestRun:
     """See :meth:`Program.test_run`."""
     if flags:
@@ -192,7 +197,7 @@ def test_run(
         raise InputError(f"a test run repeats 1 to {_MOST_REPEATS} times, not {repeat!r}")
     if not isinstance(batch, int) or batch < 0:
         raise InputError(f"a batch is a number of runs, not {batch!r}")
-    setting = _Setting(record, cpu, budget, timeout)
+    setting = _Setting(record, cpu, budget, timeout, event)
     layout = setting.layout
     packet = bytes(data)
     if packet and not layout.has_packet:
@@ -272,7 +277,9 @@ def _core_run(
 ) -> _core.Outcome:
     if record.gone:
         raise ClosedError(f"{record.describe()} is gone")
-    return record.core.run(
+    return _guarded(
+        record,
+        record.core.run,
         packet=packet,
         context=context if setting.layout.context is not None else None,
         meta=meta,
@@ -282,7 +289,20 @@ def _core_run(
         timeout=setting.timeout,
         headroom=HEADROOM,
         tailroom=TAILROOM,
+        event=setting.event,
     )
+
+
+def _guarded(
+    record: ProgramRecord, function: Callable[..., Result], *args: object, **options: object
+) -> Result:
+    """A call into the core while another thread may close the program."""
+    try:
+        return function(*args, **options)
+    except ValueError:
+        if record.gone:
+            raise ClosedError(f"{record.describe()} is gone") from None
+        raise
 
 
 def run_batch(
@@ -294,9 +314,10 @@ def run_batch(
     cpu: int | None,
     budget: int,
     timeout: float | None,
+    event: EventValue,
 ) -> Batch:
     """See :meth:`Program.run_batch`."""
-    setting = _Setting(record, cpu, budget, timeout)
+    setting = _Setting(record, cpu, budget, timeout, event)
     view = memoryview(buffer).cast("B") if len(memoryview(buffer)) else memoryview(b"")
     packed = None
     if offsets is None:
@@ -310,7 +331,9 @@ def run_batch(
     if record.gone:
         raise ClosedError(f"{record.describe()} is gone")
     context = layout.build(ctx) if layout.context is not None else None
-    raw, stops = record.core.run_batch(
+    raw, stops = _guarded(
+        record,
+        record.core.run_batch,
         view,
         stride=stride,
         offsets=packed,
@@ -319,6 +342,7 @@ def run_batch(
         cpu=setting.cpu,
         budget=setting.budget,
         timeout=setting.timeout,
+        event=setting.event,
     )
     return Batch(record, raw, stops)
 
