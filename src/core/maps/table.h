@@ -534,8 +534,12 @@ void anybpf_table_store_by_journal(struct anybpf_map *map, struct anybpf_place p
 void anybpf_table_recount(struct anybpf_map *map);
 /* A value's spin lock was held by one who died. */
 void anybpf_table_settle(struct anybpf_map *map, const void *value);
-/* Takes the locks that are held once, so that what the dead left is put in order. */
-void anybpf_table_settle_all(struct anybpf_map *map);
+/* All locks, so that everything is at rest, and what the dead left is put in order. Who has one lock
+ * does not wait for others, so this may. The number of levels. */
+uint32_t anybpf_table_lock_all(struct anybpf_map *map);
+void anybpf_table_unlock_all(struct anybpf_map *map, uint32_t levels);
+/* With all locks. */
+void anybpf_table_count_again(struct anybpf_map *map, uint32_t levels);
 
 /* table_check.c */
 void anybpf_table_count_away(struct anybpf_map *map, uint32_t level, uint32_t home,

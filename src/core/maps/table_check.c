@@ -126,24 +126,22 @@ static bool check_group(struct anybpf_map *map, uint32_t number, uint32_t group,
     return true;
 }
 
-bool anybpf_table_check(struct anybpf_map *map, char *why, size_t size)
+static bool check_all(struct anybpf_map *map, uint32_t levels, char *why, size_t size)
 {
     struct anybpf_table *table = map->private;
     uint64_t count = 0;
     uint32_t number;
     uint32_t group;
 
-    anybpf_table_settle_all(map);
-    if (atomic_load(&table->header->recount) != 0)
-        anybpf_table_recount(map);
-    for (number = 0; number < anybpf_table_levels(map, table); number++)
+    for (number = 0; number < levels; number++)
         for (group = 0; group < table->level[number].groups; group++)
             if (!check_group(map, number, group, &count, why, size))
                 return false;
     if (count != atomic_load(&map->header->count))
         return no(why, size, "%llu entries, but %llu counted",
                   (unsigned long long)atomic_load(&map->header->count), (unsigned long long)count);
-    if ((map->shape.flags & ANYBPF_GROWS) == 0 && count > map->shape.max_entries)
+    if (((map->shape.flags & ANYBPF_GROWS) == 0 || table->is_lru) &&
+        count > map->shape.max_entries)
         return no(why, size, "%llu entries where there may be %u", (unsigned long long)count,
                   map->shape.max_entries);
     for (number = 0; number < table->journals; number++) {
@@ -154,4 +152,20 @@ bool anybpf_table_check(struct anybpf_map *map, char *why, size_t size)
             return no(why, size, "journal %u: is marked", number);
     }
     return true;
+}
+
+bool anybpf_table_check(struct anybpf_map *map, char *why, size_t size)
+{
+    struct anybpf_table *table = map->private;
+    uint32_t levels;
+    bool good;
+
+    if (!map->segment.writable)
+        return check_all(map, anybpf_table_levels(map, table), why, size);
+    levels = anybpf_table_lock_all(map);
+    if (atomic_load(&table->header->recount) != 0)
+        anybpf_table_count_again(map, levels);
+    good = check_all(map, levels, why, size);
+    anybpf_table_unlock_all(map, levels);
+    return good;
 }

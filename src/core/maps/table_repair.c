@@ -205,51 +205,52 @@ void anybpf_table_settle(struct anybpf_map *map, const void *value)
     anybpf_table_unlock(map, 0, home);
 }
 
-void anybpf_table_settle_all(struct anybpf_map *map)
+uint32_t anybpf_table_lock_all(struct anybpf_map *map)
 {
     struct anybpf_table *table = map->private;
-    uint32_t levels = anybpf_table_levels(map, table);
-    uint32_t number;
-    uint32_t group;
-
-    for (number = 0; number < levels; number++) {
-        for (group = 0; group < table->level[number].groups; group++) {
-            if (atomic_load(&table->level[number].guards[group].lock.word) == 0)
-                continue;
-            anybpf_table_lock(map, number, group);
-            anybpf_table_unlock(map, number, group);
-        }
-    }
-    for (number = 0; number < table->journals; number++) {
-        lock_journal(map, journal_at(table, number));
-        anybpf_lock_give(&journal_at(table, number)->lock);
-    }
-}
-
-void anybpf_table_recount(struct anybpf_map *map)
-{
-    struct anybpf_table *table = map->private;
-    uint64_t count = 0;
     uint32_t levels;
     uint32_t number;
     uint32_t group;
 
-    anybpf_lock_take(map->domain, &map->header->lock);
+    anybpf_lock_take(map->domain, &map->header->lock); /* so that it does not grow */
     levels = anybpf_table_levels(map, table);
-    for (number = 0; number < levels; number++) {
-        struct anybpf_level *level = &table->level[number];
-
-        for (group = 0; group < level->groups; group++) {
+    for (number = 0; number < levels; number++)
+        for (group = 0; group < table->level[number].groups; group++)
             anybpf_table_lock(map, number, group);
-            count += (uint32_t)__builtin_popcount(
-                anybpf_live(anybpf_view_tags(&level->tags[group])));
-        }
-    }
-    atomic_store(&map->header->count, count);
-    atomic_store(&table->header->recount, 0);
+    return levels;
+}
+
+void anybpf_table_unlock_all(struct anybpf_map *map, uint32_t levels)
+{
+    struct anybpf_table *table = map->private;
+    uint32_t number;
+    uint32_t group;
+
     for (number = 0; number < levels; number++)
         for (group = 0; group < table->level[number].groups; group++)
             anybpf_table_unlock(map, number, group);
     anybpf_lock_give(&map->header->lock);
 }
 
+void anybpf_table_count_again(struct anybpf_map *map, uint32_t levels)
+{
+    struct anybpf_table *table = map->private;
+    uint64_t count = 0;
+    uint32_t number;
+    uint32_t group;
+
+    for (number = 0; number < levels; number++)
+        for (group = 0; group < table->level[number].groups; group++)
+            count += (uint32_t)__builtin_popcount(
+                anybpf_live(anybpf_view_tags(&table->level[number].tags[group])));
+    atomic_store(&map->header->count, count);
+    atomic_store(&table->header->recount, 0);
+}
+
+void anybpf_table_recount(struct anybpf_map *map)
+{
+    uint32_t levels = anybpf_table_lock_all(map);
+
+    anybpf_table_count_again(map, levels);
+    anybpf_table_unlock_all(map, levels);
+}
