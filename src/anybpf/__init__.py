@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from anybpf.objects import ProgramSpec as ProgramSpec
     from anybpf.objects import VariableSpec as VariableSpec
     from anybpf.objects import load_spec as load_spec
+    from anybpf.runtime import Runtime as Runtime
     from anybpf.verifier import Verification as Verification
     from anybpf.verifier.verify import verify as verify
 
@@ -30,6 +31,7 @@ _HOME = {
     "CollectionSpec": "objects",
     "MapSpec": "objects",
     "ProgramSpec": "objects",
+    "Runtime": "runtime",
     "VariableSpec": "objects",
     "Verification": "verifier",
     "load_spec": "objects",
@@ -41,6 +43,7 @@ __all__ = [
     "CollectionSpec",
     "MapSpec",
     "ProgramSpec",
+    "Runtime",
     "VariableSpec",
     "Verification",
     "load_spec",
