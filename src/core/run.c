@@ -140,6 +140,11 @@ void anybpf_stop_run(struct anybpf_run *run, enum anybpf_end end)
     run->stop.end = end;
     run->stop.program = run->program->object.id;
     run->stop.pc = ANYBPF_NO_PC;
+    run->stop.address = 0;
+    run->stop.size = 0;
+    run->stop.write = false;
+    if (end != ANYBPF_THROWN)
+        run->stop.value = 0;
 }
 
 static void take_slice(struct anybpf_run *run)

@@ -1,4 +1,4 @@
-"""What every instruction does, held against a second implementation in Python and the RFC's text."""
+"""What every instruction does, held against a second implementation and the RFC's text."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ MODES = ("interpret", "jit", "native")
 BUDGET = 1 << 32
 
 
-class Unwind(Exception):  # noqa: N818 - it is no error
+class Unwind(Exception):
     """The suite's helper 5 with 0: the program ends at once, and its result is 0."""
 
 

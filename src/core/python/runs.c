@@ -444,6 +444,12 @@ static bool place_context(struct anybpf_job *job, const struct wishes *wishes)
                      bytes.len);
         fine = false;
     }
+    if (size == 0) { /* r1 is 0 then, or the caller's memory */
+        anybpf_run_set_context(&job->run, NULL, 0, false);
+        if (bytes.obj != NULL)
+            PyBuffer_Release(&bytes);
+        return fine;
+    }
     fine = fine && anybpf_job_context(job, size);
     if (fine) {
         if (bytes.len != 0)
@@ -503,7 +509,7 @@ static PyObject *context_out(struct anybpf_job *job)
 {
     size_t size = job->program->context_size;
 
-    if (job->run.context != job->context->bytes)
+    if (size == 0 || job->run.context != job->context->bytes)
         Py_RETURN_NONE;
     for (int i = 0; i < 3; i++) {
         int32_t place = job->run.packet_fields[i];
