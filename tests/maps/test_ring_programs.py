@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from anybpf.maps.perf import Event, PerfReader
 from anybpf.maps.ring import RingReader, UserRing
-from anybpf.runtime import Runtime
+from anybpf.objects.specs import CollectionSpec
+from anybpf.runtime import Collection, Runtime
 from tests.objects.conftest import Build
 from tests.objects.sources import PRELUDE
 from tests.runtime.making import collection, map_spec
@@ -58,31 +62,34 @@ PERF = """
 """
 
 
+@contextmanager
+def load(source: CollectionSpec | Path) -> Iterator[Collection]:
+    with Runtime("linux", cpus=2) as runtime, runtime.load(source) as loaded:
+        yield loaded
+
+
 @pytest.mark.parametrize("text", [RESERVES, PUTS_OUT], ids=["reserve", "output"])
 def test_records_of_programs(text: str) -> None:
     spec = collection(text, maps=[map_spec("events", "ringbuf", 0, 0, 4096)])
-    with Runtime("linux", cpus=2) as runtime, runtime.load(spec) as loaded:
-        with RingReader(loaded.map("events"), timeout=0) as reader:
-            assert loaded.program().test_run(bytes(64), repeat=3).retval_name == "XDP_PASS"
-            expected = struct.pack("=QQ", 7, 7) if text is RESERVES else struct.pack("=Q", 42)
-            assert list(reader) == [expected] * 3
+    with load(spec) as loaded, RingReader(loaded.map("events"), timeout=0) as reader:
+        assert loaded.program().test_run(bytes(64), repeat=3).retval_name == "XDP_PASS"
+        expected = struct.pack("=QQ", 7, 7) if text is RESERVES else struct.pack("=Q", 42)
+        assert list(reader) == [expected] * 3
 
 
 def test_a_full_ring_is_the_programs_to_handle() -> None:
     spec = collection(RESERVES, maps=[map_spec("events", "ringbuf", 0, 0, 4096)])
-    with Runtime("linux", cpus=2) as runtime, runtime.load(spec) as loaded:
-        with RingReader(loaded.map("events"), timeout=0) as reader:
-            last = loaded.program().test_run(bytes(64), repeat=1000)
-            assert last.retval_name == "XDP_DROP"
-            assert len(list(reader)) == 4096 // 24
+    with load(spec) as loaded, RingReader(loaded.map("events"), timeout=0) as reader:
+        last = loaded.program().test_run(bytes(64), repeat=1000)
+        assert last.retval_name == "XDP_DROP"
+        assert len(list(reader)) == 4096 // 24
 
 
 def test_events_of_programs_with_the_packets_first_bytes() -> None:
     spec = collection(PERF, maps=[map_spec("events", "perf_event_array", 4, 4, 2)])
-    with Runtime("linux", cpus=2) as runtime, runtime.load(spec) as loaded:
-        with PerfReader(loaded.map("events"), timeout=0) as reader:
-            loaded.program().test_run(b"\x01\x02\x03\x04" + bytes(60), cpu=1)
-            assert list(reader) == [Event(1, struct.pack("=Q4B", 42, 1, 2, 3, 4), 0)]
+    with load(spec) as loaded, PerfReader(loaded.map("events"), timeout=0) as reader:
+        loaded.program().test_run(b"\x01\x02\x03\x04" + bytes(60), cpu=1)
+        assert list(reader) == [Event(1, struct.pack("=Q4B", 42, 1, 2, 3, 4), 0)]
 
 
 SUMS = (
@@ -113,10 +120,9 @@ SEC("tc") int sums(void *ctx)
 
 
 def test_records_for_programs(build: Build) -> None:
-    with Runtime("linux", cpus=2) as runtime, runtime.load(build(SUMS)) as loaded:
-        with UserRing(loaded.map("commands")) as ring:
-            ring.write_many([struct.pack("=I", number) for number in range(100)])
-            assert loaded.program().test_run(bytes(64)).retval == sum(range(100))
-            assert ring.unread == 0
-            ring.write(b"???")  # too short for the program
-            assert loaded.program().test_run(bytes(64)).retval == 0
+    with load(build(SUMS)) as loaded, UserRing(loaded.map("commands")) as ring:
+        ring.write_many([struct.pack("=I", number) for number in range(100)])
+        assert loaded.program().test_run(bytes(64)).retval == sum(range(100))
+        assert ring.unread == 0
+        ring.write(b"???")  # too short for the program
+        assert loaded.program().test_run(bytes(64)).retval == 0
