@@ -1,7 +1,8 @@
 """The interpreter: its time on programs of many kinds against the same C compiled to native code.
 
 Every program is run by turns, natively and interpreted, and the least time of many rounds counts:
-on a shared machine the least is what the code takes, the rest what others took. Printed are the ratio, and nanoseconds for each BPF instruction executed (counted by the tracing interpreter).
+on a shared machine the least is what the code takes, the rest is what others took. Printed are the
+ratio, and nanoseconds for each BPF instruction executed (counted by the tracing interpreter).
 `--peer 'PROGRAM OPTIONS'` adds a plugin of the conformance suite, such as uBPF's.
 """
 

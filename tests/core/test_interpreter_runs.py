@@ -243,7 +243,7 @@ def test_closed_programs_are_not_run() -> None:
     assert [*states, run.closed] == [False, True]
     for use in (run, run.run, lambda: run.id, lambda: run.run_batch(b"1", stride=1)):
         with pytest.raises(ValueError, match="closed"):
-            use()  # type: ignore[operator]
+            use()
 
 
 def test_numbers_are_free_again_after_closing() -> None:
