@@ -1,0 +1,185 @@
+"""Timers: set by programs, fired by the host."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from anybpf import _core
+from tests.core.helpers.running import Case
+
+# A value: a timer of 16 bytes, and how often it fired.
+SHAPE = {
+    "kind": "array", "key_size": 4, "value_size": 24, "max_entries": 3, "timer_offset": 0
+}  # fmt: skip
+EINVAL, EBUSY, EDEADLK, EOPNOTSUPP = -22, -16, -35, -95
+
+BEGIN = """
+r6 = value 0 ll
+r6 += 24
+r1 = r6
+r2 = map 0 ll
+r3 = {clock}
+call bpf_timer_init
+"""
+SET = """
+r1 = r6
+r2 = function fired ll
+call bpf_timer_set_callback
+"""
+START = """
+r1 = r6
+r2 = {delay} ll
+r3 = {flags}
+call bpf_timer_start
+"""
+FIRED = """
+exit
+fired:
+r1 = *(u32 *)(r2 + 0)
+r4 = *(u64 *)(r3 + 16)
+r4 += r1
+*(u64 *)(r3 + 16) = r4
+r6 = r3
+{more}
+r0 = 0
+exit
+"""
+CANCEL = "r1 = r6\ncall bpf_timer_cancel\n"
+
+
+def counted(case: Case) -> int:
+    value = case.maps[0].lookup(b"\1\0\0\0")
+    assert value is not None
+    return int.from_bytes(value[16:], "little")
+
+
+def whole(delay: int = 0, flags: int = 0, clock: int = 1, more: str = "") -> str:
+    return (
+        BEGIN.format(clock=clock)
+        + SET
+        + START.format(delay=delay, flags=flags)
+        + FIRED.format(more=more)
+    )
+
+
+@pytest.mark.parametrize("clock", [0, 1, 7])
+def test_a_timer_fires_once_with_its_key_and_value(clock: int) -> None:
+    case = Case(SHAPE)
+    timers = _core.Timers(case.domain)
+    program = case.program(whole(clock=clock))
+    assert program() == 0
+    assert timers.next() is not None
+    assert timers.fire() == (1, [])
+    assert counted(case) == 1
+    assert timers.next() is None
+    assert timers.fire() == (0, [])
+
+
+def test_it_fires_when_it_is_due() -> None:
+    case = Case(SHAPE)
+    timers = _core.Timers(case.domain)
+    program = case.program(whole(delay=30_000_000))
+    before = time.monotonic_ns()
+    assert program() == 0
+    due = timers.next()
+    assert due is not None
+    assert before + 30_000_000 <= due <= time.monotonic_ns() + 30_000_000
+    assert timers.fire() == (0, [])
+    assert not timers.wait(timers.ticket, 0.04)
+    assert timers.fire()[0] == 1
+
+
+def test_absolute_times_are_the_clocks() -> None:
+    case = Case(SHAPE)
+    timers = _core.Timers(case.domain)
+    program = case.program(whole(delay=time.monotonic_ns() + 10**10, flags=1))
+    assert program() == 0
+    due = timers.next()
+    assert due is not None
+    assert abs(due - time.monotonic_ns() - 10**10) < 10**9
+
+
+def test_it_may_start_itself_again() -> None:
+    case = Case(SHAPE)
+    timers = _core.Timers(case.domain)
+    program = case.program(whole(more=START.format(delay=0, flags=0)))
+    assert program() == 0
+    for _ in range(3):
+        assert timers.fire()[0] >= 1
+    assert counted(case) >= 3
+
+
+def test_it_can_be_cancelled_but_not_by_itself() -> None:
+    case = Case(SHAPE)
+    timers = _core.Timers(case.domain)
+    text = BEGIN.format(clock=1) + SET + START.format(delay=0, flags=0) + CANCEL
+    program = case.program(text + FIRED.format(more=""))
+    assert program() == 1
+    assert timers.fire() == (0, [])
+    other = Case(SHAPE)
+    later = _core.Timers(other.domain)
+    more = CANCEL + "*(u64 *)(r6 + 16) = r0"
+    second = other.program(whole(more=more))
+    assert second() == 0
+    assert later.fire()[0] == 1
+    assert counted(other) - (1 << 64) == EDEADLK
+
+
+def test_what_is_not_set_up_does_not_start() -> None:
+    case = Case(SHAPE)
+    begin = "r6 = value 0 ll\nr6 += 24\n"
+    assert case.run(BEGIN.format(clock=1) + "exit").value == EOPNOTSUPP
+    timers = _core.Timers(case.domain)
+    assert case.run(begin + CANCEL + "exit").value == EINVAL
+    assert case.run(begin + START.format(delay=0, flags=0) + "exit").value == EINVAL
+    assert case.run(BEGIN.format(clock=5) + "exit").value == EINVAL
+    assert case.run(BEGIN.format(clock=1) + "exit").value == 0
+    assert case.run(BEGIN.format(clock=1) + "exit").value == EBUSY
+    assert case.run(begin + START.format(delay=0, flags=0) + "exit").value == EINVAL
+    assert case.run(begin + "r1 = r10\nr1 += -16\ncall bpf_timer_cancel\nexit").value == EINVAL
+    assert timers.next() is None
+
+
+def test_a_timer_of_a_program_that_is_gone_does_not_fire() -> None:
+    case = Case(SHAPE)
+    timers = _core.Timers(case.domain)
+    program = case.program(whole())
+    assert program() == 0
+    program.close()
+    assert timers.fire() == (0, [])
+    assert counted(case) == 0
+
+
+def test_a_timer_of_a_map_that_is_gone_does_not_fire() -> None:
+    case = Case(SHAPE)
+    timers = _core.Timers(case.domain)
+    program = case.program(whole())
+    assert program() == 0
+    program.close()
+    del program
+    case.maps.pop().close()
+    case.domain.synchronize()
+    case.domain.collect()
+    assert timers.fire() == (0, [])
+
+
+def test_a_callback_that_runs_away_is_stopped() -> None:
+    case = Case(SHAPE)
+    timers = _core.Timers(case.domain)
+    program = case.program(whole(more="again:\ngoto again"))
+    assert program() == 0
+    count, stops = timers.fire(10_000)
+    assert count == 1
+    assert [_core.ENDS[stop[0]] for stop, _ in stops] == ["OUT_OF_BUDGET"]
+
+
+def test_timers_can_be_closed_with_some_running() -> None:
+    case = Case(SHAPE)
+    timers = _core.Timers(case.domain)
+    assert case.program(whole(delay=10**12))() == 0
+    timers.close()
+    with pytest.raises(ValueError, match="closed"):
+        timers.fire()
+    assert case.run(BEGIN.format(clock=1) + "exit").value == EOPNOTSUPP
