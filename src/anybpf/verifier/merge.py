@@ -410,12 +410,18 @@ class Merger:
         own_stack = False
         if stack is not right.stack or len(left.nonnull) > 0 or len(right.nonnull) > 0:
             stack, own_stack = self._stacks(live_cells)
-        facts, own_facts = self._facts()
+        facts = self._facts()
         made = State(
             regs, stack, facts, self._nonnull(), self._reach(), self._meta_reach(), self.packet
         )
+        # What is shared now belongs to nobody alone.
         made.own_stack = own_stack
-        made.own_facts = own_facts
+        if not own_stack:
+            left.own_stack = False
+        if facts is left.facts:
+            left.own_facts = False
+        else:
+            made.own_facts = True
         made.depth = left.depth
         made.ties = left.ties
         made.held = left.held
@@ -428,7 +434,7 @@ class Merger:
                 if right.sides.get(merge) == side:
                     sides[merge] = side
             made.sides = sides
-        if own_facts and len(facts) > MANY_FACTS:
+        if len(facts) > MANY_FACTS and left.facts is not right.facts:
             _drop_facts(made)
         return made
 
@@ -463,22 +469,24 @@ class Merger:
             i = i + 1
         return out, out is not same
 
-    def _facts(self) -> tuple[dict[Unknown, Range], bool]:
+    def _facts(self) -> dict[Unknown, Range]:
         a = self.left.facts
         b = self.right.facts
         if a is b:
-            return a, False
-        facts: dict[Unknown, Range] = {}
+            return a
+        facts = a  # until a fact differs
         for unknown, x in a.items():
             y = b.get(unknown)
-            if y is not None:
-                if x is y:
-                    facts[unknown] = x
+            if x is not y:
+                if facts is a:
+                    facts = a.copy()
+                if y is None:
+                    del facts[unknown]
                 elif self.widens:
                     facts[unknown] = numbers.widen(x, y, self.thresholds, 0)
                 else:
                     facts[unknown] = numbers.join(x, y)
-        return facts, True
+        return facts
 
     def _nonnull(self) -> dict[Region, bool]:
         a = self.left.nonnull

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from mypy_extensions import i64
 
 from anybpf.verifier.state import State
 from anybpf.verifier.values import Phi, Record, Region, Value
+
+
+def empty_state() -> State:
+    regs: list[Value] = []
+    return State(regs, [], {}, {}, {}, {}, Region(0, 0, False, -1))
+
+
+# What stands in a merge that is forgotten, where nobody looks.
+NO_STATE: Final = empty_state()
 
 
 class Merge(Record):
@@ -25,11 +36,11 @@ class Merge(Record):
         self.phis: list[Phi] = []
         self.regions: list[Region] = []
 
-    def forget(self, nothing: State) -> None:
+    def forget(self) -> None:
         """Let go of the states; the side can no longer be decided."""
         self.forgotten = True
-        self.left = nothing
-        self.right = nothing
+        self.left = NO_STATE
+        self.right = NO_STATE
         self.phis.clear()
         self.regions.clear()
 
@@ -40,18 +51,17 @@ class Journal:
     Records and the phis in them refer to each other, so they are taken apart by hand.
     """
 
-    __slots__ = ("capacity", "first", "merges", "nothing")
+    __slots__ = ("capacity", "first", "merges")
 
     def __init__(self, capacity: i64) -> None:
         self.capacity: i64 = capacity
         self.merges: list[Merge] = []
         self.first: i64 = 0
-        self.nothing: State | None = None
 
     def add(self, merge: Merge) -> None:
         self.merges.append(merge)
         if len(self.merges) - self.first > self.capacity:
-            self.merges[self.first].forget(self._nothing())
+            self.merges[self.first].forget()
             self.first = self.first + 1
             if self.first > 2 * self.capacity:
                 self.merges = self.merges[self.first :]
@@ -60,16 +70,4 @@ class Journal:
     def close(self) -> None:
         """Take everything apart, newest first, so that nothing is freed recursively."""
         while len(self.merges) > 0:
-            self.merges.pop().forget(self._nothing())
-
-    def _nothing(self) -> State:
-        nothing = self.nothing
-        if nothing is None:
-            nothing = empty_state()
-            self.nothing = nothing
-        return nothing
-
-
-def empty_state() -> State:
-    regs: list[Value] = []
-    return State(regs, [], {}, {}, {}, {}, Region(0, 0, False, -1))
+            self.merges.pop().forget()

@@ -348,7 +348,8 @@ class _Run:
         stats.widenings += work.widenings
         stats.loops += work.loops
         stats.max_states = max(stats.max_states, work.max_states)
-        stats.loop_bounds = {int(pc): int(turns) for pc, turns in work.loop_bounds.items()}
+        if work.loop_bounds or stats.loop_bounds:
+            stats.loop_bounds = {int(pc): int(turns) for pc, turns in work.loop_bounds.items()}
 
 
 __all__ = ["verify", "verify_collection", "verify_instructions"]
