@@ -308,6 +308,14 @@ int anybpf_array_erase(struct anybpf_map *map, const void *key, uint32_t seat)
 
 /* Reading. */
 
+/* Values side by side, each changed by one store. */
+static bool is_in_words(const struct anybpf_map *map)
+{
+    const struct layout *layout = map->private;
+
+    return layout->stripes == NULL && !anybpf_is_per_cpu(map->shape.kind);
+}
+
 /* `value` has room for all copies. */
 static void copy_out(struct anybpf_map *map, uint32_t index, uint8_t *value)
 {
@@ -405,6 +413,13 @@ int anybpf_array_read(struct anybpf_map *map, const void *key, void *value, uint
         return ANYBPF_BAD_FLAGS;
     if (index >= map->shape.max_entries)
         return ANYBPF_MISSING;
+    if (flags == 0 && map->shape.value_size == 8 && is_in_words(map)) {
+        uint64_t word = __atomic_load_n((const uint64_t *)(const void *)map->values + index,
+                                        __ATOMIC_RELAXED);
+
+        memcpy(value, &word, sizeof(word));
+        return ANYBPF_OK;
+    }
     if (flags & ANYBPF_WITH_LOCK) {
         uint8_t *place = place_of(map, index, 0);
 
@@ -443,29 +458,31 @@ int anybpf_array_next(struct anybpf_map *map, const void *key, void *next)
     return ANYBPF_OK;
 }
 
-/* Values of one word each are the common case, and worth a loop of their own. */
+/* Values of one word each are the common case, and worth loops of their own. */
 static void scan_words(const struct anybpf_map *map, uint32_t first, uint8_t *values, uint32_t count)
 {
     const uint64_t *from = (const uint64_t *)(const void *)map->values + first;
+    const uint64_t *end = from + count;
     size_t size = map->shape.value_size;
-    uint32_t i;
 
-    for (i = 0; i < count; i++) {
-        uint64_t word = __atomic_load_n(from + i, __ATOMIC_RELAXED);
+    if (size == 8) {
+        for (; from < end; from++, values += 8) {
+            uint64_t word = __atomic_load_n(from, __ATOMIC_RELAXED);
 
-        if (size == 8)
-            memcpy(values + (size_t)i * 8, &word, 8);
-        else if (size == 4)
-            memcpy(values + (size_t)i * 4, &word, 4);
-        else
-            memcpy(values + i * size, &word, size);
+            memcpy(values, &word, 8);
+        }
+        return;
+    }
+    for (; from < end; from++, values += size) {
+        uint64_t word = __atomic_load_n(from, __ATOMIC_RELAXED);
+
+        memcpy(values, &word, size);
     }
 }
 
 int anybpf_array_scan(struct anybpf_map *map, uint64_t *cursor, void *keys, void *values,
                       uint32_t *count)
 {
-    const struct layout *layout = map->private;
     uint64_t all = map->shape.max_entries;
     uint64_t first = *cursor < all ? *cursor : all;
     uint32_t wanted = *count;
@@ -478,7 +495,7 @@ int anybpf_array_scan(struct anybpf_map *map, uint64_t *cursor, void *keys, void
 
         memcpy((uint8_t *)keys + (size_t)i * sizeof(index), &index, sizeof(index));
     }
-    if (values != NULL && layout->stripes == NULL && !anybpf_is_per_cpu(map->shape.kind)) {
+    if (values != NULL && is_in_words(map)) {
         scan_words(map, (uint32_t)first, values, found);
     } else {
         for (i = 0; values != NULL && i < found; i++) {

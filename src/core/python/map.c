@@ -266,6 +266,7 @@ static PyObject *close_map(PyObject *object, PyObject *unused)
 static int traverse(PyObject *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
+    Py_VISIT(((face *)self)->base);
     return 0; /* a domain refers to nothing */
 }
 

@@ -255,6 +255,39 @@ static PyObject *decode_value(face *self, const struct anybpf_shape *shape, cons
 
 /* The protocol. */
 
+/* Integers on both sides, one value an entry: nothing of the above is needed. */
+static bool is_plain(const face *self, const struct anybpf_map *map)
+{
+    return self->key_codec >= ANYBPF_CODEC_UNSIGNED && self->value_codec >= ANYBPF_CODEC_UNSIGNED &&
+           !anybpf_is_per_cpu(map->shape.kind);
+}
+
+/* As look_up. */
+static int look_up_plain(PyObject *object, PyObject *key, PyObject **result)
+{
+    face *self = (face *)object;
+    struct anybpf_map *map = self->map;
+    uint64_t key_word;
+    uint64_t value_word;
+    int status;
+
+    if (!encode_integer(key, map->shape.key_size, self->key_codec == ANYBPF_CODEC_SIGNED,
+                        &key_word)) {
+        if (!PyErr_Occurred())
+            anybpf_fail(object, "key", ANYBPF_BAD_ARGUMENT, key);
+        return -2;
+    }
+    map = anybpf_open_map(object); /* what the key is may have closed it */
+    if (map == NULL)
+        return -2;
+    status = anybpf_user_read(map, &key_word, &value_word, 0);
+    if (status != ANYBPF_OK || result == NULL)
+        return status;
+    *result = decode_integer(&value_word, map->shape.value_size,
+                             self->value_codec == ANYBPF_CODEC_SIGNED);
+    return *result == NULL ? -2 : ANYBPF_OK;
+}
+
 /* A status; -2 if there is an exception. With `result`, the value on success. */
 static int look_up(PyObject *object, PyObject *key, PyObject **result)
 {
@@ -268,6 +301,8 @@ static int look_up(PyObject *object, PyObject *key, PyObject **result)
 
     if (map == NULL)
         return -2;
+    if (is_plain(self, map))
+        return look_up_plain(object, key, result);
     if (encode_key(self, map, key, &encoded)) {
         map = self->map; /* an encoder may have closed it */
         start(&value);
