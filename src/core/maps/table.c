@@ -9,13 +9,13 @@
 #define CACHE_LINE 64u
 #define PAGE 4096u
 
-/* Entries that a group has on the average when the table is full: fewer than slots, so that most
- * keys lie at home and there is room for those that are retired. */
-#define FULL_GROUP 10u
-
 /* Room to spare beyond that, which small tables need. */
 #define SPARE_GROUPS 18u
 #define SPARE_BYTES (UINT64_C(256) << 10)
+
+/* A table that does not grow has more levels too: for when everything there is to spare is retired and
+ * somebody does not leave. */
+#define LEVELS_OF_LAST_RESORT 3u
 
 #define MOST_GROUPS (UINT32_C(1) << 31)
 #define MOST_GROWN (UINT64_C(8) << 30) /* bytes of a table that grows, unless it starts with more */
@@ -97,7 +97,6 @@ static int make_plan(const struct anybpf_shape *shape, struct plan *plan)
 {
     struct anybpf_table *table = &plan->table;
     size_t key = ((size_t)shape->key_size + 7) & ~(size_t)7;
-    bool grows = (shape->flags & ANYBPF_GROWS) != 0 && !is_lru(shape->kind);
     size_t spare;
     uint64_t groups;
     uint64_t all = 0;
@@ -115,6 +114,7 @@ static int make_plan(const struct anybpf_shape *shape, struct plan *plan)
         table->stride += table->value_stride;
     table->group_stride = table->stride * ANYBPF_TABLE_SLOTS;
     table->is_lru = is_lru(shape->kind);
+    table->grows = (shape->flags & ANYBPF_GROWS) != 0 && !table->is_lru;
     table->stays =
         shape->lock_offset != ANYBPF_NO_FIELD || shape->timer_offset != ANYBPF_NO_FIELD;
     table->is_one_word = shape->value_size <= 8 && !table->stays;
@@ -134,7 +134,7 @@ static int make_plan(const struct anybpf_shape *shape, struct plan *plan)
 
     spare = SPARE_BYTES / (table->group_stride + table->copies * table->value_stride);
     spare = spare > SPARE_GROUPS ? SPARE_GROUPS : spare < 1 ? 1 : spare;
-    groups = ((uint64_t)shape->max_entries + FULL_GROUP - 1) / FULL_GROUP + spare;
+    groups = ((uint64_t)shape->max_entries + ANYBPF_TABLE_FULL_GROUP - 1) / ANYBPF_TABLE_FULL_GROUP + spare;
     while (table->most_levels < ANYBPF_TABLE_LEVELS) {
         struct anybpf_level *level = &table->level[table->most_levels];
         struct parts parts;
@@ -149,10 +149,10 @@ static int make_plan(const struct anybpf_shape *shape, struct plan *plan)
         level->start = at;
         level->end = parts.end;
         level->plane = parts.plane;
-        level->capacity = all * FULL_GROUP;
+        level->capacity = all * ANYBPF_TABLE_FULL_GROUP;
         at = parts.end;
         table->most_levels++;
-        if (!grows)
+        if (!table->grows && table->most_levels == LEVELS_OF_LAST_RESORT)
             break;
     }
     plan->end = at;

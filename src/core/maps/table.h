@@ -29,6 +29,9 @@
 
 #define ANYBPF_TABLE_SLOTS 14u
 #define ANYBPF_TABLE_ALL_SLOTS ((1u << ANYBPF_TABLE_SLOTS) - 1)
+/* Entries that a group has on the average when the table is full: fewer than slots, so that most
+ * keys lie at home and there is room for what is retired. */
+#define ANYBPF_TABLE_FULL_GROUP 10u
 #define ANYBPF_TABLE_LEVELS 24u
 #define ANYBPF_TABLE_JOURNALS 16u
 
@@ -108,6 +111,7 @@ struct anybpf_table {
     uint32_t most_levels;
     uint32_t copies;   /* values that an entry has */
     bool is_lru;
+    bool grows;
     bool is_one_word;  /* values are replaced by one store */
     bool stays;        /* values have fields that stay where they are */
     uint32_t journals; /* 0: none */
@@ -404,7 +408,8 @@ anybpf_find_at_once(const struct anybpf_table *table, const void *key, uint64_t 
 /* Whether that may be used. */
 static inline bool anybpf_is_simple(const struct anybpf_table *table)
 {
-    return table->key_size == 8 && table->most_levels == 1;
+    return table->key_size == 8 &&
+           atomic_load_explicit(&table->header->levels, memory_order_acquire) == 1;
 }
 
 /* Makes levels that others added usable here. The number of levels. */
@@ -579,7 +584,7 @@ bool anybpf_table_room(struct anybpf_map *map, uint64_t hash, uint32_t seat,
                        enum anybpf_effort effort, struct anybpf_place *place);
 /* Gives back what `anybpf_table_room` or `anybpf_table_reach_for` took. */
 void anybpf_table_leave(struct anybpf_map *map, struct anybpf_place place, uint64_t hash);
-/* A slot in the same group, whose lock is held; false if there is none. */
+/* A slot in the same group, whose lock is held; false if there is none, or none to spare. */
 bool anybpf_table_neighbour(struct anybpf_map *map, struct anybpf_place place, uint32_t seat,
                             struct anybpf_place *neighbour);
 /* Takes the locks that it takes to change a slot's tag, but for that of the key's home on level 0,

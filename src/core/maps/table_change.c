@@ -80,7 +80,7 @@ static bool count_one(struct anybpf_map *map)
     _Atomic uint64_t *count = &map->header->count;
     uint64_t now = atomic_load_explicit(count, memory_order_relaxed);
 
-    if ((map->shape.flags & ANYBPF_GROWS) != 0 && !anybpf_table_of(map)->is_lru) {
+    if (anybpf_table_of(map)->grows) {
         atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
         return true;
     }
@@ -109,13 +109,10 @@ static int insert(struct anybpf_map *map, struct change *change)
 
     if ((change->flags & ANYBPF_EXIST) != 0)
         return ANYBPF_MISSING_KEY;
-    if (table->most_levels > 1) {
-        if (count >= table->level[levels - 1].capacity && !change->grown)
-            return GROW;
-    } else if (count >= map->shape.max_entries &&
-               ((map->shape.flags & ANYBPF_GROWS) == 0 || table->is_lru)) {
+    if (table->grows && count >= table->level[levels - 1].capacity && !change->grown)
+        return GROW;
+    if (!table->grows && count >= map->shape.max_entries)
         return no_room_left(table);
-    }
     if (!anybpf_table_room(map, change->hash, change->seat, change->effort, &place))
         return FIND_ROOM;
     if (!count_one(map)) {
@@ -211,14 +208,13 @@ static bool find(struct anybpf_map *map, const void *key, uint64_t hash, struct 
     return anybpf_find_sized(map, key, table->key_size, hash, place);
 }
 
-/* Until nobody who is seated now, but for the caller, can know what is retired now. */
-static void wait_for_room(struct anybpf_map *map, uint32_t seat)
+/* Until nobody who is seated can know what is retired now; not for long: the caller may be seated. */
+static void wait_for_room(struct anybpf_map *map)
 {
     uint64_t stamp = anybpf_stamp(map->domain);
     uint64_t start = anybpf_clock_ns(ANYBPF_MONOTONIC);
     uint32_t turn = 0;
 
-    (void)seat;
     while (!anybpf_is_past(map->domain, stamp) &&
            anybpf_clock_ns(ANYBPF_MONOTONIC) - start < WAIT_FOR_ROOM_NS)
         anybpf_back_off(turn++);
@@ -259,12 +255,10 @@ static int update_slowly(struct anybpf_map *map, struct change *change)
                 change->effort++;
                 break;
             }
-            if (waits++ == WAITS_FOR_ROOM) {
-                if (!anybpf_table_grow(map, atomic_load(&table->levels)))
-                    return ANYBPF_NO_MEMORY;
-                waits = 0;
-            }
-            wait_for_room(map, change->seat);
+            if (waits++ > 0 && !anybpf_table_grow(map, atomic_load(&table->levels)) &&
+                waits > WAITS_FOR_ROOM)
+                return ANYBPF_NO_MEMORY;
+            wait_for_room(map);
             break;
         default:
             return status;
@@ -319,7 +313,8 @@ update_sized(struct anybpf_map *map, const void *key, uint32_t key_size, const v
                             .seat = seat, .copy = copy, .effort = ANYBPF_LOOK_NEAR};
 
     if (__builtin_expect(flags == ANYBPF_ANY, 1)) {
-        if (table->is_one_word && table->copies == 1 && table->most_levels == 1) {
+        if (table->is_one_word && table->copies == 1 &&
+            atomic_load_explicit(&table->header->levels, memory_order_acquire) == 1) {
             /* The common case: no locks but one, one store. */
             uint32_t home = anybpf_home(&table->level[0], hash);
             struct anybpf_place place;

@@ -10,6 +10,10 @@
  */
 #include "table.h"
 
+/* Slots of a group that may wait to be used again because of replaced values: not all that there is to
+ * spare, so that there is something left for new keys. */
+#define RETIRED_BY_REPLACING 3u
+
 #define GROUPS_NEAR 8u
 #define GROUPS_FAR 64u
 
@@ -109,7 +113,7 @@ static bool is_past(struct past *past, uint64_t stamp)
 
 /* With the group's lock. ANYBPF_TABLE_SLOTS: none. */
 static uint32_t pick_slot(struct anybpf_level *level, uint32_t group, uint32_t favourite,
-                          struct past *past)
+                          uint32_t most_retired, struct past *past)
 {
     anybpf_tag_view view = anybpf_view_tags(&level->tags[group]);
     struct anybpf_guard *guard = &level->guards[group];
@@ -118,6 +122,8 @@ static uint32_t pick_slot(struct anybpf_level *level, uint32_t group, uint32_t f
     uint64_t oldest = UINT64_MAX;
     uint32_t slot = ANYBPF_TABLE_SLOTS;
 
+    if ((uint32_t)__builtin_popcount(retired) >= most_retired)
+        empty = 0;
     if ((empty >> favourite & 1) != 0)
         return favourite;
     if ((retired >> favourite & 1) != 0 &&
@@ -192,7 +198,8 @@ static bool room_in(struct anybpf_map *map, struct anybpf_place *place, uint64_t
     if (anybpf_live(anybpf_view_tags(&level->tags[place->group])) == ANYBPF_TABLE_ALL_SLOTS ||
         !anybpf_table_reach_for(map, *place, hash, &busy))
         return false;
-    place->slot = pick_slot(level, place->group, anybpf_favourite(hash), past);
+    place->slot = pick_slot(level, place->group, anybpf_favourite(hash),
+                            ANYBPF_TABLE_SLOTS, past);
     if (place->slot < ANYBPF_TABLE_SLOTS)
         return true;
     anybpf_table_leave(map, *place, hash);
@@ -239,44 +246,57 @@ bool anybpf_table_neighbour(struct anybpf_map *map, struct anybpf_place place, u
     struct past past = past_of(map->domain, seat, ANYBPF_LOOK_NEAR);
 
     *neighbour = place;
-    neighbour->slot = pick_slot(&table->level[place.level], place.group, place.slot, &past);
+    neighbour->slot = pick_slot(&table->level[place.level], place.group, place.slot,
+                                RETIRED_BY_REPLACING, &past);
     return neighbour->slot < ANYBPF_TABLE_SLOTS;
 }
 
 /* Who makes way. */
 
+static struct anybpf_place group_at(const struct anybpf_table *table, uint32_t levels,
+                                    uint64_t number)
+{
+    struct anybpf_place place = {0, 0, ANYBPF_TABLE_SLOTS};
+
+    while (place.level + 1 < levels && number >= table->level[place.level].groups)
+        number -= table->level[place.level++].groups;
+    place.group = (uint32_t)(number % table->level[place.level].groups);
+    return place;
+}
+
 /* The entry that was not used for longest, of those in the next few groups. */
 static bool choose_victim(struct anybpf_map *map, struct anybpf_place *victim)
 {
     struct anybpf_table *table = map->private;
-    struct anybpf_level *level = &table->level[0];
+    uint32_t levels = anybpf_table_levels(map, table);
     uint32_t now = atomic_load_explicit(&table->header->clock, memory_order_relaxed);
-    uint32_t group = atomic_load_explicit(&table->header->hand, memory_order_relaxed) %
-                     level->groups;
+    uint32_t hand = atomic_load_explicit(&table->header->hand, memory_order_relaxed);
+    uint32_t groups = (uint32_t)(table->level[levels - 1].capacity / ANYBPF_TABLE_FULL_GROUP);
     uint32_t most = 0;
     uint32_t seen = 0;
-    uint32_t looked = 0;
+    uint32_t looked;
 
-    *victim = (struct anybpf_place){0, 0, ANYBPF_TABLE_SLOTS};
-    for (; looked < level->groups && seen < LRU_SAMPLE; looked++) {
-        uint32_t live = anybpf_live(anybpf_view_tags(&level->tags[group]));
+    victim->slot = ANYBPF_TABLE_SLOTS;
+    for (looked = 0; looked < groups && seen < LRU_SAMPLE; looked++) {
+        struct anybpf_place place = group_at(table, levels, ((uint64_t)hand + looked) % groups);
+        struct anybpf_level *level = &table->level[place.level];
+        uint32_t live = anybpf_live(anybpf_view_tags(&level->tags[place.group]));
 
         for (; live != 0; live &= live - 1) {
-            uint32_t slot = anybpf_first(live);
-            uint32_t age =
-                now - atomic_load_explicit(
-                          &level->used[(size_t)group * ANYBPF_TABLE_SLOTS + slot],
-                          memory_order_relaxed);
+            uint32_t age;
 
+            place.slot = anybpf_first(live);
+            age = now - atomic_load_explicit(&level->used[anybpf_index(place)],
+                                             memory_order_relaxed);
             if (age >= most) {
                 most = age;
-                *victim = (struct anybpf_place){0, group, slot};
+                *victim = place;
             }
             seen++;
         }
-        group = group + 1 == level->groups ? 0 : group + 1;
     }
-    atomic_store_explicit(&table->header->hand, group, memory_order_relaxed);
+    atomic_store_explicit(&table->header->hand, (uint32_t)(((uint64_t)hand + looked) % groups),
+                          memory_order_relaxed);
     return victim->slot < ANYBPF_TABLE_SLOTS;
 }
 
@@ -284,16 +304,15 @@ static bool remove_victim(struct anybpf_map *map, struct anybpf_place victim,
                           struct anybpf_place *busy)
 {
     struct anybpf_table *table = map->private;
-    struct anybpf_level *level = &table->level[0];
     uint64_t hash = anybpf_table_hash(table, anybpf_entry(table, victim), table->key_size);
-    uint32_t home = anybpf_home(level, hash);
+    uint32_t home = anybpf_home(&table->level[0], hash);
     bool removed = false;
 
-    *busy = victim;
-    busy->group = home;
+    *busy = (struct anybpf_place){0, home, 0};
     if (!anybpf_table_try_lock(map, 0, home))
         return false;
-    if (anybpf_table_tag_at(level, victim.group, victim.slot) == anybpf_tag(hash) &&
+    if (anybpf_table_tag_at(&table->level[victim.level], victim.group, victim.slot) ==
+            anybpf_tag(hash) &&
         anybpf_table_hash(table, anybpf_entry(table, victim), table->key_size) == hash &&
         anybpf_table_reach_for(map, victim, hash, busy)) {
         anybpf_table_remove(map, victim, hash);
