@@ -53,7 +53,8 @@ def stamp(source: Path) -> str:
 
 def sources(source: Path) -> list[Path]:
     """The package and the fuzzer below a checkout (or a copy of one)."""
-    package = sorted((source / "src" / "anybpf").rglob("*.py"))
+    package = sorted((source / "src" / "anybpf").rglob("*.py*"))
+    package = [path for path in package if path.suffix in (".py", ".pyi")]
     return package + sorted((source / "fuzz" / "soundness").glob("*.py"))
 
 
