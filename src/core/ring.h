@@ -128,6 +128,8 @@ int anybpf_ring_take(struct anybpf_map *map, uint32_t ring, uint8_t *buffer, siz
 
 /* Records that a perf ring lost, since the map was made. */
 uint64_t anybpf_perf_lost(const struct anybpf_map *map, uint32_t ring);
+/* For a new reader: what was written, or lost, before it is not told. */
+void anybpf_perf_forget(struct anybpf_map *map);
 /* A reader is woken at the first of: so many records, so many bytes unread (0: never by that). */
 void anybpf_perf_set_wakeup(struct anybpf_map *map, uint32_t records, uint64_t bytes);
 

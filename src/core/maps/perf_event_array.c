@@ -184,6 +184,22 @@ uint64_t anybpf_perf_lost(const struct anybpf_map *map, uint32_t ring)
     return atomic_load(&ring_producer(rings_of(map), ring)->lost);
 }
 
+void anybpf_perf_forget(struct anybpf_map *map)
+{
+    const struct rings *rings = rings_of(map);
+    uint32_t i;
+
+    for (i = 0; i < rings->count; i++) {
+        struct ring_producer *producer = ring_producer(rings, i);
+
+        ring_lock(map, &producer->lock);
+        producer->carried = 0;
+        atomic_store(&ring_consumer(rings, i)->records, atomic_load(&producer->records));
+        atomic_store(&ring_consumer(rings, i)->position, atomic_load(&producer->position));
+        ring_unlock(&producer->lock);
+    }
+}
+
 void anybpf_perf_set_wakeup(struct anybpf_map *map, uint32_t records, uint64_t bytes)
 {
     struct ring_shared *shared = rings_of(map)->shared;

@@ -52,14 +52,8 @@ static PyObject *consumer_new(PyTypeObject *type, PyObject *args, PyObject *kwar
     self->face = Py_NewRef(face);
     self->map = map;
     anybpf_map_hold(face);
-    /* What was written before there was a reader is nobody's, where that is refused. */
-    if (map->shape.flags & ANYBPF_NEEDS_READER) {
-        uint32_t i;
-
-        for (i = 0; i < anybpf_rings(map); i++)
-            anybpf_ring_advance(map, i, anybpf_ring_consumed(map, i) + anybpf_ring_unread(map, i),
-                                0);
-    }
+    if (map->shape.flags & ANYBPF_NEEDS_READER)
+        anybpf_perf_forget(map);
     return (PyObject *)self;
 }
 
