@@ -161,12 +161,15 @@ exit
 
 def test_users_records_are_drained() -> None:
     case = Case({"kind": "user_ringbuf", "key_size": 0, "value_size": 0, "max_entries": 4096})
-    producer = getattr(_core, "UserRing", None)
-    if producer is not None:
-        send = producer(case.maps[0])
-        for number in (5, 6):
-            send.write(number.to_bytes(8, "little"))
-        assert case.run(DRAIN.format(flags=0)).value == (11 << 32) + 2
+    producer = _core.RingProducer(case.maps[0])
+    for number in (5, 6):
+        reservation = producer.reserve(8)
+        assert not isinstance(reservation, int)
+        memory = memoryview(reservation)
+        memory[:] = number.to_bytes(8, "little")
+        memory.release()
+        reservation.submit()
+    assert case.run(DRAIN.format(flags=0)).value == (11 << 32) + 2
     assert case.run(DRAIN.format(flags=0)).value == 0
     assert case.run(DRAIN.format(flags=4)).value == EINVAL
 
