@@ -93,7 +93,7 @@ def test_what_does_not_fit_is_refused(value: ContextValue, words: str) -> None:
 
 def test_bytes_may_be_short_or_end_in_zeros() -> None:
     made = layout("xdp")
-    assert made.build(b"\1") == b"\1" + bytes(23)
+    assert made.build(bytes(12) + b"\1") == bytes(12) + b"\1" + bytes(11)
     assert made.build(bytes(100)) == bytes(24)
 
 
@@ -125,6 +125,16 @@ def test_packet_fields_are_distances() -> None:
 def test_a_packet_elsewhere_is_refused(ctx: ContextValue, words: str) -> None:
     with pytest.raises(InputError, match=words):
         layout("xdp").packet_place(ctx, 64)
+
+
+def test_no_addresses_are_taken() -> None:
+    """What a program follows is not for a caller to make up."""
+    made = layout("sched_cls")
+    assert made.build({"sk": 0}) == bytes(192)
+    with pytest.raises(InputError, match="field sk is a pointer"):
+        made.build({"sk": 0x1234})
+    with pytest.raises(InputError, match="field sk is a pointer"):
+        made.build(bytes(168) + b"\1")
 
 
 def test_types_without_a_context_say_so() -> None:

@@ -160,6 +160,7 @@ from anybpf.runtime import Runtime
 from tests.runtime.making import PASS, collection, map_spec
 with Runtime("linux", cpus=2) as runtime:
     with runtime.load(collection(PASS, maps=[map_spec()])) as loaded:
+        runtime.need_timers()
         child = os.fork()
         assert loaded.program().test_run(bytes(64)).retval == 2
         loaded.map("counts")[0] = b"12345678"

@@ -102,7 +102,18 @@ class ContextLayout:
                 f"a context of type {self._name()} has {self.size} bytes, {len(data)} were given, "
                 "and what is too much is not zero"
             )
-        return data[: self.size].ljust(self.size, b"\0")
+        out = data[: self.size].ljust(self.size, b"\0")
+        for field in self.fields.values():
+            if _is_pointer(field) and any(out[field.offset : field.end]):
+                raise _no_address(field)
+        if not self.has_packet:
+            return out
+        # Packet pointers are not among the bytes: `packet_place` looks at these.
+        cleared = bytearray(out)
+        for field in self.fields.values():
+            if field.kind in HEADER_SLOTS:
+                cleared[field.offset : field.end] = bytes(field.size)
+        return bytes(cleared)
 
     def _from_arguments(self, values: Sequence[int]) -> bytes:
         if not self.takes_arguments:
@@ -178,7 +189,7 @@ class ContextLayout:
                     found[field.kind] = (name, one)
             return found
         if isinstance(value, _BYTES):
-            data = self._from_bytes(bytes(value))
+            data = bytes(value)[: self.size].ljust(self.size, b"\0")
             for field in self.fields.values():
                 if field.kind in HEADER_SLOTS:
                     number = int.from_bytes(data[field.offset : field.end], sys.byteorder)
@@ -214,8 +225,8 @@ class ContextLayout:
 
 def encode_field(field: Field, value: FieldValue) -> bytes:
     """The bytes of one field. An array takes bytes or numbers, one for each element."""
-    if field.kind != SCALAR and not isinstance(value, int):
-        raise InputError(f"field {field.name} is a pointer: give its address as a number")
+    if _is_pointer(field) and value != 0:
+        raise _no_address(field)
     if isinstance(value, _BYTES):
         data = bytes(value)
         if len(data) > field.size:
@@ -255,6 +266,18 @@ def decode_field(field: Field, data: bytes) -> object:
         int.from_bytes(data[at : at + width], byteorder, signed=signed)
         for at in range(0, field.size, width)
     ]
+
+
+def _is_pointer(field: Field) -> bool:
+    """Whether it is one that programs follow: to a socket, to kernel structures."""
+    return field.kind != SCALAR and field.kind not in HEADER_SLOTS
+
+
+def _no_address(field: Field) -> InputError:
+    return InputError(
+        f"field {field.name} is a pointer, which programs follow: no address can be given for it, "
+        "only 0"
+    )
 
 
 def _is_row(value: object) -> TypeGuard[Sequence[int]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from anybpf import _core
 from anybpf.engines import ContextLayout, Prepared
 from anybpf.engines.contexts import ContextValue
+from anybpf.engines.interpreter import make_program
 from anybpf.errors import InputError
 from anybpf.runtime.event import EventValue
 from anybpf.runtime.map import MapRecord
@@ -102,6 +103,9 @@ class ProgramRecord(Record):
         platform = self.runtime.platform
         attach = platform.attach_types.get(prepared.attach_type) if prepared.attach_type else None
         maps = self.map_ids
+        links = self.users_of_kind("link")
+        with self.runtime.guard():
+            runs, spent = (0, 0) if self.gone else (self.core.runs, self.core.run_ns)
         return ProgramInfo(
             id=self.id,
             type=prepared.type.number,
@@ -120,8 +124,8 @@ class ProgramRecord(Record):
             btf_id=self.types_id,
             nr_func_info=sum(1 for one in program.functions if one.type_id),
             nr_line_info=sum(1 for insn in proof.instructions if insn.line is not None),
-            run_time_ns=0 if self.gone else self.core.run_ns,
-            run_cnt=0 if self.gone else self.core.runs,
+            run_time_ns=spent,
+            run_cnt=runs,
             recursion_misses=0,
             verified_insns=proof.stats.steps,
             attach_btf_obj_id=0,
@@ -131,7 +135,7 @@ class ProgramRecord(Record):
             attach_type_uuid=attach.guid if attach else "",
             attach_type_name=prepared.attach_type,
             pinned_path_count=len(self.pins),
-            link_count=self.users_of_kind("link"),
+            link_count=links,
             mode="interpret",
         )
 
@@ -271,21 +275,13 @@ def create_program(
         for needed in [*maps, *([] if types is None else [types])]:
             runtime.use(needed)
             held.append(needed)
-        most = runtime.platform.limits.get("name_length", 63)
-        record.core = _core.Program(
+        record.core = make_program(
+            prepared,
             runtime.domain,
             number,
-            prepared.name.encode()[:most].decode(errors="ignore"),
-            prepared.code,
             [one.storage for one in maps],
             helpers,
-            runtime.platform.codes(),
-            prepared.type.number,
-            prepared.context_size,
-            behaviour=runtime.habits.behaviour,
-            compatible=prepared.compatible,
-            packet_fields=prepared.packet_fields,
-            length_field=prepared.length_field,
+            runtime.habits.behaviour,
         )
         try:
             record.held = held

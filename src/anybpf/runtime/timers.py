@@ -61,5 +61,9 @@ def _fire(
         if left > 0:
             timers.wait(ticket, left)
             continue
-        _, stopped = timers.fire(BUDGET)
+        try:
+            _, stopped = timers.fire(BUDGET)
+        except ValueError:  # the process was forked while its thread was firing
+            end.wait(TURN)
+            continue
         stops.extend(stopped)
