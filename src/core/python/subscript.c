@@ -131,8 +131,11 @@ static bool encode_copies(PyObject *object, const struct anybpf_shape *shape, bo
     bool good;
     uint32_t i;
 
-    if (list == NULL)
+    if (list == NULL) {
+        if (PyErr_ExceptionMatches(PyExc_TypeError))
+            PyErr_Clear(); /* no sequence: a value that does not fit, as others do not */
         return false;
+    }
     good = PySequence_Fast_GET_SIZE(list) == (Py_ssize_t)shape->cpus;
     for (i = 0; good && i < shape->cpus; i++) {
         memset(to + i * stride, 0, stride);
