@@ -61,6 +61,9 @@ class ContextLayout:
             known = self.fields.get(field.name)
             if known is None or field.size > known.size:
                 self.fields[field.name] = field
+        self._header_fields: list[Field] = [
+            field for field in self.fields.values() if field.kind in HEADER_SLOTS
+        ]
         self.has_packet: bool = any(field.kind == PACKET for field in fields)
 
     @property
@@ -110,9 +113,8 @@ class ContextLayout:
             return out
         # Packet pointers are not among the bytes: `packet_place` looks at these.
         cleared = bytearray(out)
-        for field in self.fields.values():
-            if field.kind in HEADER_SLOTS:
-                cleared[field.offset : field.end] = bytes(field.size)
+        for field in self._header_fields:
+            cleared[field.offset : field.end] = bytes(field.size)
         return bytes(cleared)
 
     def _from_arguments(self, values: Sequence[int]) -> bytes:
@@ -201,9 +203,9 @@ class ContextLayout:
         """The context after a run, its packet fields as distances again."""
         out = bytearray(data)
         numbers = {PACKET_META: 0, PACKET: meta, PACKET_END: size}
-        for field in self.fields.values():
-            number = numbers.get(field.kind)
-            if number is not None and field.read:
+        for field in self._header_fields:
+            number = numbers[field.kind]
+            if field.read:
                 out[field.offset : field.end] = number.to_bytes(field.size, sys.byteorder)
         return bytes(out)
 

@@ -64,7 +64,7 @@ def event_bytes(value: EventValue) -> bytes:
     104
     """
     if value is None:
-        value = _here()
+        return _this_thread()
     if not isinstance(value, Mapping):
         raise InputError(
             f'an event is values by name, such as {{"pid": 1}}, not {type(value).__name__}'
@@ -99,6 +99,18 @@ def event_bytes(value: EventValue) -> bytes:
 
 def _is_bytes(value: object) -> bool:
     return isinstance(value, (bytes, bytearray, memoryview))
+
+
+def _this_thread() -> bytes:
+    """The same for the thread that asks: made once for each."""
+    process = os.getpid()  # another one in a child
+    known: tuple[int, bytes] | None = getattr(_made, "event", None)
+    if known is None or known[0] != process:
+        known = _made.event = (process, event_bytes(_here()))
+    return known[1]
+
+
+_made = threading.local()
 
 
 def _here() -> Mapping[str, int | str | bytes]:

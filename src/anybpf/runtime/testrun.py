@@ -10,7 +10,7 @@ import math
 import struct
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from anybpf import _core
@@ -64,11 +64,16 @@ class TestRun:
     value: int
     data_out: bytes
     ctx_out: bytes
-    context: dict[str, object]
     duration: int
     repeat: int
     instructions: int
     redirect: tuple[int, int, int, int, bytes] | None
+    layout: ContextLayout = field(repr=False, compare=False)
+
+    @property
+    def context(self) -> dict[str, object]:
+        """The fields of the context after the run, by name."""
+        return self.layout.read(self.ctx_out)
 
     @property
     def data_size_out(self) -> int:
@@ -165,15 +170,14 @@ class _Setting:
 
     def fill(self, context: bytes, ctx: ContextValue, data: bytes) -> bytes:
         """What the system derives from the packet, where the caller did not say it."""
-        field = self.layout.fields.get("protocol")
-        name = "" if self.layout.context is None else self.layout.context.name
-        if name != "__sk_buff" or field is None or len(data) < LINK_HEADER:
+        place = self.layout.fields.get("protocol")
+        if layout_name(self.layout) != "__sk_buff" or place is None or len(data) < LINK_HEADER:
             return context
-        if any(context[field.offset : field.end]):
+        if any(context[place.offset : place.end]):
             return context
         # A be16 in a field of four bytes, read in the machine's order: as the kernel shows it.
         number = int.from_bytes(data[12:14], sys.byteorder).to_bytes(4, sys.byteorder)
-        return context[: field.offset] + number + context[field.end :]
+        return context[: place.offset] + number + context[place.end :]
 
 
 def test_run(
@@ -255,11 +259,11 @@ def test_run(
         value=value,
         data_out=packet if record.prepared.type.name in WITH_METADATA else packet[meta:],
         ctx_out=context,
-        context=layout.read(context),
         duration=nanoseconds // repeat,
         repeat=repeat,
         instructions=instructions,
         redirect=redirect,
+        layout=layout,
     )
 
 
