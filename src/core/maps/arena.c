@@ -273,14 +273,10 @@ int anybpf_arena_free(struct anybpf_map *map, uint64_t pointer, uint32_t pages)
     return ANYBPF_OK;
 }
 
-static bool check(struct anybpf_map *map, char *why, size_t why_size)
+static bool is_right(struct anybpf_map *map, char *why, size_t why_size)
 {
     uint32_t last = map->shape.max_entries % WORD_BITS;
 
-    if (map->segment.writable) {
-        lock(map);
-        anybpf_lock_give(&map->header->lock);
-    }
     if (atomic_load(&body_of(map)->intent) != 0) {
         snprintf(why, why_size, "a change was begun and not ended");
         return false;
@@ -291,6 +287,18 @@ static bool check(struct anybpf_map *map, char *why, size_t why_size)
         return false;
     }
     return true;
+}
+
+static bool check(struct anybpf_map *map, char *why, size_t why_size)
+{
+    bool right;
+
+    if (!map->segment.writable)
+        return is_right(map, why, why_size);
+    lock(map);
+    right = is_right(map, why, why_size);
+    anybpf_lock_give(&map->header->lock);
+    return right;
 }
 
 const struct anybpf_map_ops anybpf_arena_ops = {

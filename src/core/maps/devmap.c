@@ -147,6 +147,7 @@ static int read_value(struct anybpf_map *map, const void *key, void *value, uint
 
 /* Changing. */
 
+/* ANYBPF_BUSY: all cells are held up by those who may look at them. */
 static int put(struct anybpf_map *map, uint32_t key, const void *value, uint64_t flags)
 {
     bool there = anybpf_keyed_find(map, key) != 0;
@@ -155,9 +156,9 @@ static int put(struct anybpf_map *map, uint32_t key, const void *value, uint64_t
         return ANYBPF_EXISTS;
     if (!there && flags == ANYBPF_EXIST)
         return ANYBPF_MISSING_KEY;
-    if (!there && (map->shape.flags & ANYBPF_GROWS) == 0 && anybpf_keyed_is_full(map))
-        return ANYBPF_FULL;
-    return anybpf_keyed_put(map, key, value) != 0 ? ANYBPF_OK : ANYBPF_NO_MEMORY;
+    if (!there && anybpf_keyed_is_full(map))
+        return (map->shape.flags & ANYBPF_GROWS) == 0 ? ANYBPF_FULL : ANYBPF_NO_MEMORY;
+    return anybpf_keyed_put(map, key, value) != 0 ? ANYBPF_OK : ANYBPF_BUSY;
 }
 
 static int set(struct anybpf_map *map, uint32_t index, const void *value, bool there)
@@ -180,6 +181,7 @@ static int write_value(struct anybpf_map *map, const void *key, const void *valu
 {
     uint32_t index = index_of(key);
     uint32_t target = index_of(value);
+    uint32_t turn = 0;
     int status;
 
     if (flags > ANYBPF_EXIST)
@@ -191,10 +193,12 @@ static int write_value(struct anybpf_map *map, const void *key, const void *valu
     }
     if (target == 0)
         return ANYBPF_BAD_VALUE;
-    anybpf_keyed_lock(map);
-    status = put(map, index, value, flags);
-    anybpf_keyed_unlock(map);
-    return status;
+    do {
+        anybpf_keyed_lock(map);
+        status = put(map, index, value, flags);
+        anybpf_keyed_unlock(map);
+    } while (status == ANYBPF_BUSY && anybpf_pool_wait(turn++));
+    return status == ANYBPF_BUSY ? ANYBPF_NO_MEMORY : status;
 }
 
 static int erase(struct anybpf_map *map, const void *key, uint32_t seat)

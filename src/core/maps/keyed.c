@@ -202,10 +202,10 @@ void anybpf_keyed_copy(const struct anybpf_map *map, uint32_t cell, void *value)
 static uint32_t first_from(const struct view *view, uint64_t *hash)
 {
     uint64_t bucket;
+    uint32_t turns = 0;
 
     for (bucket = *hash >> view->shift; bucket < view->buckets; bucket++) {
         uint32_t cell = follow(&view->bucket[bucket]);
-        uint32_t turns = 0;
         const struct entry *entry;
 
         while ((entry = entry_at(view, cell)) != NULL && turns++ < view->entries.cells) {

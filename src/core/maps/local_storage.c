@@ -20,17 +20,23 @@ static int measure(const struct anybpf_domain *domain, const struct anybpf_shape
 
 void *anybpf_storage_get(struct anybpf_map *map, uint64_t owner, bool create, const void *init)
 {
+    uint32_t turn = 0;
     uint32_t cell;
 
     if (map->shape.kind != ANYBPF_LOCAL_STORAGE || owner == 0)
         return NULL;
     cell = anybpf_keyed_find(map, owner);
-    if (cell == 0 && create) {
+    while (cell == 0 && create) {
+        bool full;
+
         anybpf_keyed_lock(map);
+        full = anybpf_keyed_is_full(map);
         cell = anybpf_keyed_find(map, owner); /* somebody was faster, perhaps */
-        if (cell == 0)
+        if (cell == 0 && !full)
             cell = anybpf_keyed_put(map, owner, init);
         anybpf_keyed_unlock(map);
+        if (full || (cell == 0 && !anybpf_pool_wait(turn++)))
+            break;
     }
     return anybpf_keyed_value(map, cell);
 }
@@ -81,6 +87,7 @@ static int read_value(struct anybpf_map *map, const void *key, void *value, uint
     return ANYBPF_OK;
 }
 
+/* ANYBPF_BUSY: all cells are held up by those who may look at them. */
 static int put(struct anybpf_map *map, uint64_t owner, const void *value, uint64_t flags)
 {
     uint32_t cell = anybpf_keyed_find(map, owner);
@@ -89,15 +96,16 @@ static int put(struct anybpf_map *map, uint64_t owner, const void *value, uint64
         return ANYBPF_EXISTS;
     if (cell == 0 && (flags & ANYBPF_EXIST) != 0)
         return ANYBPF_MISSING_KEY;
-    if (cell == 0 && (map->shape.flags & ANYBPF_GROWS) == 0 && anybpf_keyed_is_full(map))
-        return ANYBPF_FULL;
-    return anybpf_keyed_put(map, owner, value) != 0 ? ANYBPF_OK : ANYBPF_NO_MEMORY;
+    if (cell == 0 && anybpf_keyed_is_full(map))
+        return (map->shape.flags & ANYBPF_GROWS) == 0 ? ANYBPF_FULL : ANYBPF_NO_MEMORY;
+    return anybpf_keyed_put(map, owner, value) != 0 ? ANYBPF_OK : ANYBPF_BUSY;
 }
 
 static int write_value(struct anybpf_map *map, const void *key, const void *value, uint64_t flags)
 {
     uint64_t owner = anybpf_keyed_number(map, key);
     int status = anybpf_check_update_flags(map, flags);
+    uint32_t turn = 0;
 
     if (status != ANYBPF_OK)
         return status;
@@ -113,10 +121,12 @@ static int write_value(struct anybpf_map *map, const void *key, const void *valu
             return ANYBPF_OK;
         }
     }
-    anybpf_keyed_lock(map);
-    status = put(map, owner, value, flags);
-    anybpf_keyed_unlock(map);
-    return status;
+    do {
+        anybpf_keyed_lock(map);
+        status = put(map, owner, value, flags);
+        anybpf_keyed_unlock(map);
+    } while (status == ANYBPF_BUSY && anybpf_pool_wait(turn++));
+    return status == ANYBPF_BUSY ? ANYBPF_NO_MEMORY : status;
 }
 
 static int update(struct anybpf_map *map, const void *key, const void *value, uint64_t flags,

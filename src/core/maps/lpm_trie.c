@@ -155,6 +155,7 @@ static void lock(struct anybpf_map *map)
         set_count(map, anybpf_trie_repair(map->private));
 }
 
+/* ANYBPF_BUSY: all cells are held up by those who may look at them. */
 static int put(struct anybpf_map *map, const void *key, const void *value, uint64_t flags)
 {
     const struct anybpf_trie *trie = map->private;
@@ -169,13 +170,13 @@ static int put(struct anybpf_map *map, const void *key, const void *value, uint6
         return (map->shape.flags & ANYBPF_GROWS) != 0 ? ANYBPF_NO_MEMORY : ANYBPF_PREFIXES_FULL;
     cell = anybpf_pool_take(&trie->entries);
     if (cell == 0)
-        return ANYBPF_NO_MEMORY;
+        return ANYBPF_BUSY;
     anybpf_copy_to_shared(trie->key + (size_t)(cell - 1) * trie->stride, key,
                           map->shape.key_size);
     anybpf_copy_to_shared(value_of(map, cell), value, map->shape.value_size);
     if (!anybpf_trie_put(trie, cell, &before)) {
         anybpf_pool_retire(&trie->entries, cell);
-        return ANYBPF_NO_MEMORY;
+        return ANYBPF_BUSY;
     }
     if (before != 0)
         anybpf_pool_retire(&trie->entries, before);
@@ -188,15 +189,18 @@ static int write_value(struct anybpf_map *map, const void *key, const void *valu
 {
     const struct anybpf_trie *trie = map->private;
     int status = anybpf_check_update_flags(map, flags);
+    uint32_t turn = 0;
 
     if (status != ANYBPF_OK)
         return status;
     if (anybpf_trie_length(key) > trie->bits)
         return ANYBPF_BAD_KEY;
-    lock(map);
-    status = put(map, key, value, flags);
-    anybpf_lock_give(&map->header->lock);
-    return status;
+    do {
+        lock(map);
+        status = put(map, key, value, flags);
+        anybpf_lock_give(&map->header->lock);
+    } while (status == ANYBPF_BUSY && anybpf_pool_wait(turn++));
+    return status == ANYBPF_BUSY ? ANYBPF_NO_MEMORY : status;
 }
 
 static int update(struct anybpf_map *map, const void *key, const void *value, uint64_t flags,

@@ -10,6 +10,7 @@
 #define TAKES_PER_LOOK 16u
 /* Who retires that many moves the epoch on: those who sit down from then on do not hold them up. */
 #define RETIRED_PER_EPOCH 64u
+#define TURNS_TO_WAIT 500u /* some tens of milliseconds */
 
 #define LEAST_GROWN (UINT32_C(1) << 16)
 #define MOST_GROWN (UINT32_C(1) << 24)
@@ -71,6 +72,14 @@ uint32_t anybpf_pool_take(const struct anybpf_pool *pool)
         return cell;
     set(&state->fresh, fresh + 1);
     return take(pool, fresh + 1);
+}
+
+bool anybpf_pool_wait(uint32_t turn)
+{
+    if (turn == TURNS_TO_WAIT)
+        return false;
+    anybpf_back_off(turn);
+    return true;
 }
 
 static void append(const struct anybpf_pool *pool, uint32_t cell, uint64_t stamp)

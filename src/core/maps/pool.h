@@ -37,6 +37,10 @@ struct anybpf_pool {
 
 /* 0 if none is to be had. What is in the cell is what its last user left. */
 uint32_t anybpf_pool_take(const struct anybpf_pool *pool);
+/* What to do when there was none, after the map's lock was given back: waits a little, for somebody
+ * who holds all of them up may be about to leave. False when that was often enough: it may be the
+ * caller himself. `turn` counts from 0. */
+bool anybpf_pool_wait(uint32_t turn);
 /* After the cell was taken out of reach. */
 void anybpf_pool_retire(const struct anybpf_pool *pool, uint32_t cell);
 /* Retires every cell that `used` (a byte a cell; NULL: unknown, all leak) does not mark. */

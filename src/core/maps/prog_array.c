@@ -103,17 +103,12 @@ static int erase(struct anybpf_map *map, const void *key, uint32_t seat)
     return status;
 }
 
-static bool check(struct anybpf_map *map, char *why, size_t why_size)
+static bool is_right(struct anybpf_map *map, char *why, size_t why_size)
 {
     struct anybpf_objects *objects = anybpf_objects_of(map);
-    uint64_t filled;
+    uint64_t filled = anybpf_objects_count(map);
     uint32_t i;
 
-    if (map->segment.writable) {
-        lock(map);
-        anybpf_lock_give(&map->header->lock);
-    }
-    filled = anybpf_objects_count(map);
     if (filled != atomic_load(&objects->filled)) {
         snprintf(why, why_size, "%llu slots hold programs, but %u are counted",
                  (unsigned long long)filled, (unsigned)atomic_load(&objects->filled));
@@ -130,6 +125,18 @@ static bool check(struct anybpf_map *map, char *why, size_t why_size)
         }
     }
     return true;
+}
+
+static bool check(struct anybpf_map *map, char *why, size_t why_size)
+{
+    bool right;
+
+    if (!map->segment.writable)
+        return is_right(map, why, why_size);
+    lock(map);
+    right = is_right(map, why, why_size);
+    anybpf_lock_give(&map->header->lock);
+    return right;
 }
 
 const struct anybpf_map_ops anybpf_prog_array_ops = {

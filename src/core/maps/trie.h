@@ -90,7 +90,7 @@ static inline uint32_t anybpf_trie_length(const uint8_t *key)
 
 static inline uint32_t anybpf_trie_nibble(const uint8_t *data, uint32_t position)
 {
-    return data[position >> 3] >> (~position & 4u) & 15u;
+    return (uint32_t)data[position >> 3] >> (~position & 4u) & 15u;
 }
 
 /* Where a prefix of that length hangs on a node at most four bits before its end. */

@@ -103,7 +103,7 @@ def test_two_processes_share_one() -> None:
         while sent < 1000:
             sent += queue.push(u64(sent)) == 0
         os._exit(0)
-    got = []
+    got: list[bytes] = []
     while len(got) < 1000:
         value = queue.pop()
         if value is not None:
