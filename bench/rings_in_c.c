@@ -86,7 +86,8 @@ int main(int argc, char **argv)
         return 1;
     records = records / (producers == 0 ? 1 : producers) * (producers == 0 ? 1 : producers);
     for (i = 0; i < 64; i++)
-        jobs[i] = (struct job){map, producers == 0 ? records : records / producers, size, i};
+        jobs[i] = (struct job){map, producers == 0 ? records : records / producers, size,
+                               ANYBPF_NO_SEAT};
     start = anybpf_clock_ns(ANYBPF_MONOTONIC);
     if (producers == 0) {
         for (seen = 0; seen < records;) {

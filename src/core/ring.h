@@ -7,7 +7,8 @@
  * record goes on behind the end, and only the pages of the longest such record are ever touched.
  *
  * While a record is being written its header says by whom. A consumer that waits for a record whose
- * process died takes it for discarded; so nobody who is killed holds a ring up.
+ * process died, or whose program's run is over, takes it for discarded; so nobody who is killed or
+ * stopped holds a ring up.
  *
  * One consumer at a time: it claims the map. Producers are as many as like.
  *
@@ -23,8 +24,9 @@
 #define ANYBPF_MOST_RECORD ((UINT32_C(1) << 30) - 1)
 
 /* For programs. The map is a ring buffer, but for the last two functions. All return an enum
- * anybpf_status unless they say otherwise. A seat tells whose record it is; outside a run give
- * ANYBPF_NO_SEAT. */
+ * anybpf_status unless they say otherwise. A seat tells whose record it is: one that a
+ * program left reserved when it was stopped is taken for discarded once the seat is free. Outside a
+ * run give ANYBPF_NO_SEAT. */
 #define ANYBPF_NO_SEAT 4095u
 
 /* Flags of submit, discard, output and drain: as Linux has them. Without either a consumer is woken
@@ -61,9 +63,11 @@ enum {
 };
 uint64_t anybpf_ring_query(const struct anybpf_map *map, uint64_t what);
 
-/* Discards what this process's `seat` has reserved and not submitted: for programs that were
- * stopped. Costs a walk over what is in the ring. The number of records. */
+/* Discards what this process's `seat` has reserved and not submitted, at once and with a wake-up:
+ * for programs that were stopped. Costs a walk over what is in the ring. The number of records. */
 uint32_t anybpf_ring_abandon(struct anybpf_map *map, uint32_t seat);
+/* The same for those of a program's maps that are ring buffers. */
+void anybpf_rings_abandon(struct anybpf_map *const *maps, uint32_t count, uint32_t seat);
 
 /* A user ring: hands the records that users submitted to `visit`, in order, until it returns
  * non-zero, the ring is empty, or 128 Ki records have been met. `*visited` counts the calls. BUSY if

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 # Records fetched at once unless told otherwise.
 BATCH: Final = 1024
-# Seconds between two looks at a ring for which there is no descriptor.
+# Seconds between two looks at a ring for which there is no descriptor, and for which there is one:
+# nobody raises it for what follows a record that a stopped program left behind.
 POLL_INTERVAL: Final = 0.01
+LOOK_INTERVAL: Final = 1.0
 
 # What the core's wait() returns.
 _READY: Final = 1
@@ -234,7 +236,9 @@ class Reader(Generic[Record]):
             await asyncio.sleep(POLL_INTERVAL if left is None else min(POLL_INTERVAL, left))
             return
         try:
-            await asyncio.wait_for(ready, left)
+            await asyncio.wait_for(
+                ready, LOOK_INTERVAL if left is None else min(LOOK_INTERVAL, left)
+            )
         except TimeoutError:
             return
         finally:

@@ -164,6 +164,15 @@ uint32_t anybpf_ring_abandon(struct anybpf_map *map, uint32_t seat)
     return given_up;
 }
 
+void anybpf_rings_abandon(struct anybpf_map *const *maps, uint32_t count, uint32_t seat)
+{
+    uint32_t i;
+
+    for (i = 0; i < count; i++)
+        if (maps[i] != NULL && maps[i]->shape.kind == ANYBPF_RINGBUF)
+            (void)anybpf_ring_abandon(maps[i], seat);
+}
+
 const struct anybpf_map_ops anybpf_ringbuf_ops = {
     .name = "ringbuf",
     .measure = measure,

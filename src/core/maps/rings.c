@@ -106,11 +106,23 @@ uint32_t ring_owner(const struct anybpf_map *map, uint32_t seat)
     return seat << PARTICIPANT_BITS | (self & PARTICIPANT_MASK);
 }
 
+/* A program has no record in hand when it ends, if it ends by itself; so the verifier says. */
+static bool run_is_over(const struct anybpf_domain *domain, uint32_t seat, uint32_t participant)
+{
+    uint64_t word;
+
+    if (seat >= domain->cpus)
+        return false;
+    word = atomic_load(&domain->header->seat[seat].word);
+    return word == 0 || (word & PARTICIPANT_MASK) != participant;
+}
+
 bool ring_owner_is_dead(struct anybpf_map *map, uint32_t owner)
 {
     uint32_t participant = owner & PARTICIPANT_MASK;
 
-    return participant != 0 && !anybpf_is_alive(map->domain, participant);
+    return participant != 0 && (!anybpf_is_alive(map->domain, participant) ||
+                                run_is_over(map->domain, owner >> PARTICIPANT_BITS, participant));
 }
 
 #define TURNS_BEFORE_LOOK 96u

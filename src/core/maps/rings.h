@@ -140,7 +140,8 @@ int ring_room(const struct rings *rings, uint32_t ring, uint64_t total, uint64_t
 /* Wakes those who wait, if any do; after what they wait for. */
 void ring_wake(struct anybpf_map *map);
 
-/* Who reserves a record: a seat of a participant. */
+/* Who reserves a record: a seat of a participant. Dead: so is the participant, or the seat is not
+ * its any more. */
 uint32_t ring_owner(const struct anybpf_map *map, uint32_t seat);
 bool ring_owner_is_dead(struct anybpf_map *map, uint32_t owner);
 

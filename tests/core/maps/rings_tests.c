@@ -145,6 +145,7 @@ static void what_was_abandoned_is_discarded(struct anybpf_domain *domain)
     void *mine;
     void *other;
 
+    CHECK(anybpf_enter(domain, 1) == 1 && anybpf_enter(domain, 2) == 2);
     CHECK(anybpf_ring_reserve(map, 8, 0, 1, &mine) == ANYBPF_OK);
     CHECK(anybpf_ring_reserve(map, 8, 0, 2, &other) == ANYBPF_OK);
     CHECK(anybpf_ring_reserve(map, 8, 0, 1, &mine) == ANYBPF_OK);
@@ -154,6 +155,16 @@ static void what_was_abandoned_is_discarded(struct anybpf_domain *domain)
     CHECK(anybpf_ring_submit(map, other, 0) == ANYBPF_OK);
     CHECK(read_one(map, &record) == 1 && memcmp(record.data, "survives", 8) == 0);
     CHECK(read_one(map, &record) == 0);
+
+    /* Nobody said so, but the run is over. */
+    CHECK(anybpf_ring_reserve(map, 8, 0, 1, &mine) == ANYBPF_OK);
+    CHECK(anybpf_ring_output(map, "next", 4, 0, 2) == ANYBPF_OK);
+    CHECK(read_one(map, &record) == 0 && !anybpf_rings_ready(map));
+    anybpf_leave(domain, 1);
+    CHECK(anybpf_rings_ready(map));
+    CHECK(read_one(map, &record) == 1 && memcmp(record.data, "next", 4) == 0);
+    CHECK(anybpf_ring_submit(map, mine, 0) == ANYBPF_BAD_ARGUMENT);
+    anybpf_leave(domain, 2);
     anybpf_map_close(map);
 }
 
@@ -219,14 +230,15 @@ static struct note read_note(const struct anybpf_record *record)
 static void *produce(void *arg)
 {
     struct job *job = arg;
+    uint32_t seat = anybpf_enter(job->map->domain, job->number);
     uint32_t sequence;
 
     for (sequence = 0; sequence < job->records; sequence++) {
         uint32_t turn = 0;
         void *record;
 
-        while (anybpf_ring_reserve(job->map, length_of(job->number, sequence), 0, job->number,
-                                   &record) != ANYBPF_OK)
+        while (anybpf_ring_reserve(job->map, length_of(job->number, sequence), 0, seat, &record) !=
+               ANYBPF_OK)
             anybpf_back_off(turn++);
         fill(record, job->number, sequence);
         if (sequence % 16 == 15)
@@ -234,6 +246,7 @@ static void *produce(void *arg)
         else
             CHECK(anybpf_ring_submit(job->map, record, 0) == ANYBPF_OK);
     }
+    anybpf_leave(job->map->domain, seat);
     return NULL;
 }
 
@@ -348,7 +361,8 @@ static void users_produce(struct anybpf_domain *domain, uint32_t records)
     CHECK(anybpf_ring_output(map, "x", 1, 0, 0) == ANYBPF_OK);
     CHECK(anybpf_user_ring_drain(map, 0, drain_again, map, &visited) == ANYBPF_OK);
     CHECK(visited == 1);
-    CHECK(anybpf_ring_reserve(map, 1, 0, 0, &record) == ANYBPF_OK); /* busy: not yet */
+    /* Busy: not yet. */
+    CHECK(anybpf_ring_reserve(map, 1, 0, ANYBPF_NO_SEAT, &record) == ANYBPF_OK);
     CHECK(anybpf_user_ring_drain(map, 0, drain_one, &drained, &visited) == ANYBPF_OK);
     CHECK(visited == 0);
     CHECK(anybpf_ring_discard(map, record, 0) == ANYBPF_OK);
@@ -474,7 +488,8 @@ static void produce_until_killed(struct anybpf_map *map, uint32_t number)
     for (sequence = 0;; sequence++) {
         void *record;
 
-        if (anybpf_ring_reserve(map, length_of(number, sequence), 0, number, &record) != ANYBPF_OK)
+        if (anybpf_ring_reserve(map, length_of(number, sequence), 0, ANYBPF_NO_SEAT, &record) !=
+            ANYBPF_OK)
             continue;
         fill(record, number, sequence);
         CHECK(anybpf_ring_submit(map, record, 0) == ANYBPF_OK);
@@ -549,7 +564,7 @@ static void a_killed_producer_leaves_a_discarded_record(void)
         void *reserved;
 
         anybpf_domain_forked(domain);
-        CHECK(anybpf_ring_reserve(map, 40, 0, 0, &reserved) == ANYBPF_OK);
+        CHECK(anybpf_ring_reserve(map, 40, 0, ANYBPF_NO_SEAT, &reserved) == ANYBPF_OK);
         kill(getpid(), SIGKILL);
     }
     CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
