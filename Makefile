@@ -2,6 +2,7 @@
 # make test    everything CI checks: lint, types, tests compiled and uncompiled
 # make bench   ratios against peers, measured in one run
 # make fuzz    hostile input, and what the verifier accepts, for ten minutes each (SECONDS=600)
+# make soak    writers, readers, iterators and killers at every kind of map (SECONDS=600)
 # make clean   remove what the others made
 #
 # Needs Python 3.11 or newer and make. Each target makes .venv and installs what it needs there.
@@ -17,7 +18,7 @@ BUILT_FROM := pyproject.toml setup.py build_backend/backend.py $(shell find src/
 	src/anybpf/errors.py $(shell find src/anybpf/isa src/anybpf/btf src/anybpf/objects \
 		src/anybpf/verifier -name '*.py')
 
-.PHONY: demo test lint types compiled pure bench fuzz clean
+.PHONY: demo test lint types compiled pure bench fuzz soak clean
 
 # The demonstration runs the rooms as Python unless they are compiled already: it should be there
 # within a minute.
@@ -51,6 +52,9 @@ fuzz: .venv/built
 	for script in load_spec verifier; do \
 	    $(BIN)/python fuzz/$$script.py --seconds $(SECONDS) || exit 1; \
 	done
+
+soak: .venv/built
+	$(BIN)/python fuzz/soak.py --seconds $(SECONDS)
 
 .venv/made:
 	$(PYTHON) -m venv .venv

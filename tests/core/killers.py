@@ -22,7 +22,7 @@ from anybpf import _core
 WORD = (1 << 64) - 1
 BATCH = 64
 ARRAYS = ("array", "percpu_array")
-TABLES = ("hash", "percpu_hash", "lru_hash", "lru_percpu_hash")
+TABLES = ("hash", "percpu_hash", "lru_hash", "lru_percpu_hash", "lpm_trie")
 PIPES = ("queue", "stack")
 KINDS = ARRAYS + TABLES + PIPES
 HANG = 30  # seconds after which a process that a map holds up is ended
@@ -39,6 +39,7 @@ class Plan:
     kills: int = 1000
     seconds: float = 15.0
     writers: int = 2
+    readers: int = 0  # every other one walks over the whole map
     seed: int = 1
 
 
@@ -61,7 +62,9 @@ class Victim:
         self.rng = random.Random(plan.seed)
         self.domain = _core.Domain(plan.cpus, shared=True)
         self.keyed = plan.kind not in PIPES
-        key_size = 4 if self.keyed else 0
+        # A trie's key begins with the length of its prefix; the number is what matters.
+        self.key_head = struct.pack("=I", 32) if plan.kind == "lpm_trie" else b""
+        key_size = len(self.key_head) + 4 if self.keyed else 0
         self.map = _core.Map(
             self.domain, 1, plan.kind, key_size, plan.value_size, plan.entries, shared=True
         )
@@ -75,6 +78,9 @@ class Victim:
     def per_cpu(self) -> bool:
         return "percpu" in self.plan.kind
 
+    def key_of(self, number: int) -> bytes:
+        return self.key_head + struct.pack("=I", number)
+
     def make_value(self, number: int) -> bytes:
         salt = self.rng.randrange(1, 1 << 32)
         value = value_of(number, salt, self.plan.value_size)
@@ -83,7 +89,7 @@ class Victim:
 
     def make_batch(self) -> tuple[bytes, bytes]:
         numbers = [self.rng.randrange(self.numbers) for _ in range(BATCH)]
-        keys = b"".join(struct.pack("=I", number) for number in numbers)
+        keys = b"".join(self.key_of(number) for number in numbers)
         return keys, b"".join(self.make_value(number) for number in numbers)
 
     # In the child.
@@ -96,6 +102,22 @@ class Victim:
         os.close(ready)
         while os.getppid() == parent:
             change(rng)
+
+    def read_for_ever(self, seed: int, ready: int, walks: bool) -> None:
+        """Ends only if what is read is wrong."""
+        rng = random.Random(seed)
+        parent = os.getppid()
+        os.close(ready)
+        why: str | None = None
+        while why is None and os.getppid() == parent:
+            if walks or not self.keyed:
+                why = self.problem_of_contents()
+                continue
+            number = rng.randrange(self.numbers)
+            value = self.map.lookup(self.key_of(number))
+            why = None if value is None else self.problem_of_entry(number, value)
+        if why is not None:
+            print(f"a reader met this: {why}", file=sys.stderr, flush=True)
 
     def change_table(self, rng: random.Random) -> None:
         keys, values = rng.choice(self.batches)
@@ -119,9 +141,9 @@ class Victim:
 
     def problem(self) -> str | None:
         """What is wrong with the map, while others may be at it."""
-        why = self.map.check()
-        if why is not None:
-            return why
+        return self.map.check() or self.problem_of_contents()
+
+    def problem_of_contents(self) -> str | None:
         if not self.keyed:
             value = self.map.peek()
             return None if value is None else self.problem_of_value(None, value)
@@ -143,10 +165,12 @@ class Victim:
 
     def entries(self) -> Iterator[tuple[int, bytes]]:
         cursor, done, size = 0, False, self.map.user_value_size
+        key_size = self.map.key_size
         while not done:
             cursor, keys, values, count, done = self.map.scan(cursor, 4096)
             for i in range(count):
-                yield struct.unpack_from("=I", keys, 4 * i)[0], values[i * size : (i + 1) * size]
+                number = struct.unpack_from("=I", keys, key_size * (i + 1) - 4)[0]
+                yield number, values[i * size : (i + 1) * size]
 
     def problem_of_entry(self, number: int, value: bytes) -> str | None:
         if number >= self.numbers:
@@ -167,7 +191,7 @@ class Victim:
         if len(numbers) != self.map.count():
             return f"{self.map.count()} entries are counted, {len(numbers)} are there"
         for number in numbers:
-            if self.map.lookup(struct.pack("=I", number)) is None:
+            if self.map.lookup(self.key_of(number)) is None:
                 return f"{number} is met by a scan and not found by a look-up"
         return None
 
@@ -178,13 +202,13 @@ class Victim:
         room = 0
         if self.keyed:
             for number in range(self.numbers):
-                self.map.delete(struct.pack("=I", number))
+                self.map.delete(self.key_of(number))
             if self.map.count() != 0:
                 return f"{self.map.count()} entries cannot be deleted"
             for turn in range(2):  # what was deleted may be used again once nobody can know it
                 self.domain.synchronize(HANG)
                 for number in range(turn, turn + self.plan.entries):
-                    key = struct.pack("=I", number % self.numbers)
+                    key = self.key_of(number % self.numbers)
                     room += self.map.update(key, self.make_value(number % self.numbers)) == 0
                 if room >= self.plan.entries:
                     break
@@ -201,35 +225,50 @@ class Victim:
 
 @dataclass
 class Killing:
-    """Writers at work, and their ends."""
+    """Writers and readers at work, and their ends."""
 
     victim: Victim
-    alive: list[int] = field(default_factory=list)
+    alive: dict[int, str] = field(default_factory=dict)
     killed: int = 0
 
-    def start_one(self) -> None:
-        """Returns when it is writing: a writer that is killed before it began shows nothing."""
+    def start(self, role: str) -> None:
+        """Returns when it is at work: who is killed before it began shows nothing."""
         seed = self.victim.rng.randrange(1 << 32)
         readable, writable = os.pipe()
         pid = os.fork()
         if pid == 0:
             try:
                 signal.alarm(HANG)
-                self.victim.write_for_ever(seed, writable)
+                if role == "writer":
+                    self.victim.write_for_ever(seed, writable)
+                else:
+                    self.victim.read_for_ever(seed, writable, role == "walker")
             finally:
-                os._exit(3)  # a writer does not end by itself
-        self.alive.append(pid)
+                os._exit(3)  # nobody ends by himself
+        self.alive[pid] = role
         os.close(writable)
         os.read(readable, 1)
         os.close(readable)
 
+    def start_all(self) -> None:
+        plan = self.victim.plan
+        wanted = {
+            "writer": plan.writers,
+            "walker": (plan.readers + 1) // 2,
+            "reader": plan.readers // 2,
+        }
+        for role, count in wanted.items():
+            for _ in range(count - list(self.alive.values()).count(role)):
+                self.start(role)
+
     def kill_one(self) -> None:
-        pid = self.alive.pop(self.victim.rng.randrange(len(self.alive)))
+        pid = self.victim.rng.choice(list(self.alive))
+        role = self.alive.pop(pid)
         os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         self.killed += 1
         if status != signal.SIGKILL:
-            raise AssertionError(f"a writer ended before it was killed, with status {status:#x}")
+            raise AssertionError(f"a {role} ended before it was killed, with status {status:#x}")
 
     def kill_all(self) -> None:
         while self.alive:
@@ -241,10 +280,9 @@ class Killing:
         end = time.monotonic() + plan.seconds
         try:
             while self.killed < plan.kills and time.monotonic() < end:
-                while len(self.alive) < plan.writers:
-                    self.start_one()
+                self.start_all()
                 time.sleep(rng.random() * 0.001)
-                for _ in range(rng.randint(1, plan.writers)):
+                for _ in range(rng.randint(1, len(self.alive))):
                     self.kill_one()
                 if step is not None:
                     self.must_be_none(step())
@@ -265,14 +303,14 @@ class Killing:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Kill writers of a shared map.")
     parser.add_argument("--kind", choices=KINDS, required=True)
-    for name in ("value_size", "entries", "cpus", "kills", "writers", "seed"):
+    for name in ("value_size", "entries", "cpus", "kills", "writers", "readers", "seed"):
         parser.add_argument("--" + name.replace("_", "-"), type=int, default=getattr(Plan, name))
     parser.add_argument("--seconds", type=float, default=Plan.seconds)
     plan = Plan(**vars(parser.parse_args()))
     signal.alarm(int(plan.seconds) + HANG)
     killing = Killing(Victim(plan))
     killing.run()
-    print(f"{plan.kind}: {killing.killed} writers killed, and all holds")
+    print(f"{plan.kind}: {killing.killed} killed, and all holds")
     return 0
 
 
