@@ -3,6 +3,10 @@
  * Whoever changes a key holds the lock of its home group on level 0 all the time, so one key's
  * changes come one after another.
  *
+ * ANYBPF_NO_MEMORY of a change says that all slots there are to spare are retired, and that those who
+ * are seated, perhaps the caller alone, keep them from being used again. Users leave their seat then,
+ * synchronize, and try again.
+ *
  * Copyright (c) the anybpf authors. SPDX-License-Identifier: MIT
  */
 #include "table.h"

@@ -189,6 +189,11 @@ static void *work(void *arg)
                 status = ops->write(map, key, values, what % 3 == 2 ? 0 : what % 3);
             else
                 status = ops->update(map, key, values, what % 3 == 2 ? 0 : what % 3, seat);
+            if (status == ANYBPF_NO_MEMORY) { /* those who are seated wait for each other */
+                anybpf_leave(map->domain, seat);
+                MUST(anybpf_synchronize(map->domain, -1));
+                continue;
+            }
             MUST(status == ANYBPF_OK || status == ANYBPF_EXISTS || status == ANYBPF_MISSING_KEY ||
                  (status == ANYBPF_FULL && map->shape.kind != ANYBPF_LRU_HASH &&
                   map->shape.kind != ANYBPF_LRU_PERCPU_HASH));
@@ -351,6 +356,33 @@ static void held_values_stay(struct anybpf_domain *domain)
     anybpf_map_close(map);
 }
 
+/* Who is looked up by a program is not the next to make way; by a user, it is. */
+static void looking_up_is_use(struct anybpf_domain *domain)
+{
+    struct anybpf_map *map = make(domain, ANYBPF_LRU_HASH, 4, 8, 3, 0);
+    uint32_t seat = anybpf_enter(domain, 0);
+    uint64_t value = 1;
+    uint32_t i;
+
+    for (i = 0; i < 3; i++)
+        MUST(map->ops->update(map, &i, &value, 0, seat) == ANYBPF_OK);
+    i = 3;
+    MUST(map->ops->update(map, &i, &value, 0, seat) == ANYBPF_OK); /* 0 goes */
+    i = 1;
+    MUST(map->ops->lookup(map, &i, seat) != NULL);
+    i = 2;
+    MUST(map->ops->read(map, &i, &value, 0) == ANYBPF_OK);
+    i = 4;
+    MUST(map->ops->update(map, &i, &value, 0, seat) == ANYBPF_OK);
+    i = 2;
+    MUST(map->ops->read(map, &i, &value, 0) == ANYBPF_MISSING);
+    i = 1;
+    MUST(map->ops->read(map, &i, &value, 0) == ANYBPF_OK);
+    anybpf_leave(domain, seat);
+    must_hold(map);
+    anybpf_map_close(map);
+}
+
 int main(int argc, char **argv)
 {
     struct anybpf_domain *domain;
@@ -360,6 +392,7 @@ int main(int argc, char **argv)
     MUST(anybpf_domain_create(&domain, CPUS, false) == 0);
     held_values_stay(domain);
     churn_in_one_sitting(domain);
+    looking_up_is_use(domain);
     one_wins(domain);
     mixed(domain);
     anybpf_collect(domain);
