@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from anybpf.errors import RunError
 from anybpf.maps.perf import Event, PerfReader
 from anybpf.maps.ring import RingReader, UserRing
 from anybpf.objects.specs import CollectionSpec
@@ -27,6 +28,28 @@ RESERVES = """
     *(u64 *)(r0 + 0) = r1
     *(u64 *)(r0 + 8) = r1
     r1 = r0
+    r2 = 0
+    call bpf_ringbuf_submit
+    r0 = 2
+    exit
+full:
+    r0 = 1
+    exit
+"""
+TAKES_ITS_TIME = """
+    r1 = map[events]
+    r2 = 16
+    r3 = 0
+    call bpf_ringbuf_reserve
+    if r0 == 0 goto full
+    r6 = r0
+    r7 = 0
+again:
+    r7 += 1
+    if r7 < 1000 goto again
+    *(u64 *)(r6 + 0) = r7
+    *(u64 *)(r6 + 8) = r7
+    r1 = r6
     r2 = 0
     call bpf_ringbuf_submit
     r0 = 2
@@ -83,6 +106,16 @@ def test_a_full_ring_is_the_programs_to_handle() -> None:
         last = loaded.program().test_run(bytes(64), repeat=1000)
         assert last.retval_name == "XDP_DROP"
         assert len(list(reader)) == 4096 // 24
+
+
+def test_a_program_that_is_stopped_does_not_hold_its_ring_up() -> None:
+    spec = collection(TAKES_ITS_TIME, maps=[map_spec("events", "ringbuf", 0, 0, 4096)])
+    with load(spec) as loaded, RingReader(loaded.map("events"), timeout=0) as reader:
+        with pytest.raises(RunError):
+            loaded.program().test_run(bytes(64), budget=100)
+        loaded.program().test_run(bytes(64))
+        assert list(reader) == [struct.pack("=QQ", 1000, 1000)]
+        assert reader.unread == 0
 
 
 def test_events_of_programs_with_the_packets_first_bytes() -> None:
