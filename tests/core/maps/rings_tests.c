@@ -527,18 +527,24 @@ static void killed_producers_hold_nothing_up(uint32_t kills)
 
     for (i = 0; i < kills; i++) {
         uint64_t start = anybpf_clock_ns(ANYBPF_MONOTONIC);
-        pid_t child = fork();
+        pid_t children[3];
         char why[200] = "";
+        uint32_t child;
 
-        CHECK(child >= 0);
-        if (child == 0) {
-            produce_until_killed(map, i % PRODUCERS);
-            _exit(0);
+        for (child = 0; child < 3; child++) {
+            children[child] = fork();
+            CHECK(children[child] >= 0);
+            if (children[child] == 0)
+                produce_until_killed(map, (i + child) % PRODUCERS);
         }
         seed = seed * 1103515245u + 12345u;
-        while (anybpf_clock_ns(ANYBPF_MONOTONIC) - start < 200000 + (seed >> 12) % 1000000)
+        while (anybpf_clock_ns(ANYBPF_MONOTONIC) - start < 200000 + (seed >> 12) % 2000000)
             (void)drain_what_is_there(map);
-        CHECK(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child);
+        for (child = 0; child < 3; child++) {
+            CHECK(kill(children[child], SIGKILL) == 0);
+            CHECK(waitpid(children[child], NULL, 0) == children[child]);
+            (void)drain_what_is_there(map); /* the others go on */
+        }
         (void)drain_what_is_there(map);
         CHECK(anybpf_ring_unread(map, 0) == 0);
         if (!map->ops->check(map, why, sizeof(why))) {
