@@ -94,6 +94,6 @@ def test_two_threads_that_close_the_same_handle() -> None:
 
 def test_names_of_any_kind() -> None:
     with Runtime("linux", cpus=1) as runtime:
-        for name in ("", "x" * 500, "ä" * 20, "a/b", "\U0001f600" * 9):
+        for name in ("", "x" * 500, "ä" * 20, "a/b", "\U0001f600" * 9, "bad\udcce\ud800", "z\0o"):
             with runtime.create_map(map_spec(name)) as one:
                 assert one.info().name == name

@@ -11,6 +11,19 @@ from collections.abc import Sequence
 from anybpf import _core
 from anybpf.engines.prepare import Prepared
 from anybpf.errors import InputError
+from anybpf.platforms import Platform
+
+
+def kept_name(name: str, platform: Platform) -> str:
+    """An object's name as the core keeps it: cut as the platform does it, legal as UTF-8.
+
+    >>> from anybpf.platforms import get
+    >>> kept_name("a_name_that_is_too_long", get("linux"))
+    'a_name_that_is_'
+    """
+    # Names of damaged objects may hold bytes that are no text.
+    raw = name.encode(errors="replace")[: platform.limits.get("name_length", 63)]
+    return raw.decode(errors="ignore").partition("\0")[0]
 
 
 def make_program(
@@ -31,12 +44,11 @@ def make_program(
             f"program {prepared.name} needs {len(prepared.maps)} maps and {len(prepared.helpers)} "
             f"helpers; {len(maps)} and {len(helpers)} were given"
         )
-    most = prepared.platform.limits.get("name_length", 63)
     try:
         return _core.Program(
             domain,
             number,
-            prepared.name.encode()[:most].decode(errors="ignore"),
+            kept_name(prepared.name, prepared.platform),
             prepared.code,
             maps,
             helpers,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from anybpf import _core
 from anybpf.btf import BTF
+from anybpf.engines.interpreter import kept_name
 from anybpf.errors import InputError, NotSupported
 from anybpf.maps import Map, make
 from anybpf.objects.specs import MapSpec
@@ -385,7 +386,6 @@ def _storage(
     core_kind = CORE_KINDS.get(kind.name) or kind.name
     # Owners are pointers or what a hook has instead: wider than the descriptor that Linux takes.
     key_size = 8 if core_kind == "local_storage" else spec.key_size
-    name = spec.name.encode()[: platform.limits.get("name_length", 63)].decode(errors="ignore")
     try:
         return Storage(
             runtime.domain,
@@ -398,7 +398,7 @@ def _storage(
             extra=extra,
             lock_offset=-1 if lock is None else int(lock.offset),
             timer_offset=-1 if timer is None else int(timer.offset),
-            name=name,
+            name=kept_name(spec.name, platform),
             inner=template,
             shared=runtime.shared,
         )
