@@ -41,7 +41,7 @@ def build(place: Path, sanitizer: str) -> Path:
     )
     if probed.returncode != 0:
         pytest.skip(f"no C compiler here links -fsanitize={sanitizer}")
-    sources = [CORE / f"{name}.c" for name in ("system", "domain", "map")]
+    sources = [CORE / f"{name}.c" for name in ("system", "barrier", "domain", "map")]
     sources += sorted((CORE / "maps").glob("*.c"))
     program = place / "kinds"
     built = subprocess.run(
