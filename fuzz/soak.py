@@ -82,6 +82,7 @@ def main() -> int:
                 done = future.result()
                 if done.returncode != 0:
                     print(done.stdout + done.stderr, file=sys.stderr)
+                    print(f"{kind}: ended with {done.returncode}", file=sys.stderr)
                     print(f"to repeat this round: {shlex.join(words)}", file=sys.stderr)
                     os._exit(1)  # the other round is not waited for
                 killed[kind] += int(done.stdout.split()[1])

@@ -8,6 +8,7 @@ on with. It runs in a process of its own, which ends by itself if a map ever hol
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import os
 import random
 import signal
@@ -307,7 +308,8 @@ def main() -> int:
         parser.add_argument("--" + name.replace("_", "-"), type=int, default=getattr(Plan, name))
     parser.add_argument("--seconds", type=float, default=Plan.seconds)
     plan = Plan(**vars(parser.parse_args()))
-    signal.alarm(int(plan.seconds) + HANG)
+    # Says where it is held up. (Not for the children: this cannot be called again after a fork.)
+    faulthandler.dump_traceback_later(plan.seconds + HANG, exit=True)
     killing = Killing(Victim(plan))
     killing.run()
     print(f"{plan.kind}: {killing.killed} killed, and all holds")
