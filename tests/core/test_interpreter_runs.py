@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import ctypes
 import random
+import signal
 import struct
 import threading
 
@@ -80,6 +81,8 @@ def test_what_is_wrong_about_arguments_is_said() -> None:
         run.run(timeout=-1.0)
     with pytest.raises(ValueError, match="event"):
         run.run(event=b"short")
+    with pytest.raises(ValueError, match="processor"):
+        run.run(cpu=2)
     with pytest.raises(TypeError):
         run(1)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
@@ -270,6 +273,40 @@ def test_many_threads_run_one_program() -> None:
     for thread in threads:
         thread.join(60)
     assert counter.lookup(bytes(4)) == struct.pack("=Q", 8 * 200 * 100)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers")
+def test_signals_reach_whoever_waits_for_a_long_run() -> None:
+    def ring(*_: object) -> None:
+        raise InterruptedError("enough")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(InterruptedError, match="enough"):
+            program("again: goto again")()
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(InterruptedError, match="enough"):
+            program("again: goto again").run_batch(bytes(4), stride=1, kind="memory")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_maps_that_are_gone_are_not_touched_by_later_runs() -> None:
+    """The areas that a run remembers are forgotten when a map is closed."""
+    domain = _core.Domain(1)
+    table = _core.Map(domain, 911, "array", 4, 8, 1)
+    hand_over = program(
+        code((0x18, 0, 2, 0, 0), (0,), (0x79, 3, 0), EXIT), domain=domain, maps=[table]
+    )
+    address = hand_over()
+    assert isinstance(address, int)
+    peek = program(code((0x79, 2, 1, 0), (0x79, 0, 2), EXIT), domain=domain)
+    memory = bytearray(struct.pack("=Q", address))
+    assert peek(memory) == 0
+    hand_over.close()
+    table.close()
+    assert ends(peek(memory)) == "OUT_OF_BOUNDS"
 
 
 def test_one_seat_and_python_helpers_in_many_threads() -> None:

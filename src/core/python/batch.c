@@ -266,7 +266,7 @@ PyObject *anybpf_program_run_batch(PyObject *object, PyObject *args, PyObject *k
     if (batch.template_size > batch.context_size)
         PyErr_Format(PyExc_ValueError, "this program's context has %zu bytes, not %zu",
                      batch.context_size, batch.template_size);
-    else if (anybpf_job_event(job, event) && anybpf_job_deadline(job, timeout))
+    else if (anybpf_job_has_cpu(job, cpu) && anybpf_job_event(job, event) && anybpf_job_deadline(job, timeout))
         result = run_batch(job, &batch, cpu);
     anybpf_job_end(job);
 release:

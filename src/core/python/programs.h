@@ -53,6 +53,8 @@ void anybpf_program_let_go(struct anybpf_program_face *face);
 
 /* NULL with an exception. `check` that the program is open. */
 struct anybpf_job *anybpf_job_begin(struct anybpf_program_face *face);
+/* Whether there is such a processor; else ValueError. */
+bool anybpf_job_has_cpu(const struct anybpf_job *job, long cpu);
 /* Takes a seat on `cpu` (below 0: any), giving up the GIL if that or the program demands it. */
 void anybpf_job_sit(struct anybpf_job *job, long cpu);
 /* Leaves the seat and takes the GIL again. False with an exception. */

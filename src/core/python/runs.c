@@ -88,6 +88,15 @@ void anybpf_job_end(struct anybpf_job *job)
     Py_DECREF((PyObject *)self);
 }
 
+bool anybpf_job_has_cpu(const struct anybpf_job *job, long cpu)
+{
+    if (cpu < 0 || (unsigned long)cpu < job->run.domain->cpus)
+        return true;
+    PyErr_Format(PyExc_ValueError, "there is no processor %ld; the domain has %u", cpu,
+                 job->run.domain->cpus);
+    return false;
+}
+
 void anybpf_job_sit(struct anybpf_job *job, long cpu)
 {
     struct anybpf_domain *domain = job->run.domain;
@@ -594,7 +603,8 @@ PyObject *anybpf_program_run(PyObject *object, PyObject *args, PyObject *kwargs)
         return NULL;
     job = anybpf_job_begin((face *)object);
     if (job != NULL) {
-        bool fine = anybpf_job_event(job, wishes.event) &&
+        bool fine = anybpf_job_has_cpu(job, wishes.cpu) &&
+                    anybpf_job_event(job, wishes.event) &&
                     anybpf_job_deadline(job, wishes.timeout) && place_context(job, &wishes);
 
         if (fine && memory.obj != NULL)
