@@ -27,6 +27,8 @@ static void *lookup(struct anybpf_map *map, const void *key, uint32_t seat)
 static int update(struct anybpf_map *map, const void *key, const void *value, uint64_t flags,
                   uint32_t seat)
 {
+    if (anybpf_table_store_at_once(map, key, value, flags, seat))
+        return ANYBPF_OK;
     return anybpf_table_update(map, key, value, flags, seat, ANYBPF_ALL_COPIES_OF_ENTRY);
 }
 

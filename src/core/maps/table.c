@@ -4,6 +4,8 @@
  */
 #include "table.h"
 
+#include "../barrier.h"
+
 #include <stdlib.h>
 
 #define CACHE_LINE 64u
@@ -224,6 +226,28 @@ static struct anybpf_area area_of(const struct anybpf_map *map, const struct any
     return area;
 }
 
+/* Without memory for it, or between processes, locks do. */
+static void make_busy(const struct anybpf_map *map, struct anybpf_table *table)
+{
+    size_t size = map->domain->cpus * sizeof(struct anybpf_busy);
+    uint8_t *start;
+
+    if (map->domain->shared || table->key_size != 8 || !table->is_one_word || table->copies != 1 ||
+        map->shape.kind != ANYBPF_HASH || !anybpf_barrier_prepare())
+        return;
+    start = calloc(1, size + 2 * sizeof(struct anybpf_busy));
+    if (start == NULL)
+        return;
+    table->busy_memory = start;
+    table->busy = (struct anybpf_busy *)(((uintptr_t)start + sizeof(struct anybpf_busy) - 1) &
+                                         ~(uintptr_t)(sizeof(struct anybpf_busy) - 1));
+}
+
+static void free_busy(struct anybpf_table *table)
+{
+    free(table->busy_memory);
+}
+
 int anybpf_table_open(struct anybpf_map *map)
 {
     struct anybpf_table *table;
@@ -253,6 +277,7 @@ int anybpf_table_open(struct anybpf_map *map)
         table->journal = map->segment.base + plan->journals;
     free(plan);
     map->private = table;
+    make_busy(map, table);
     open_level(map, table, 0);
     atomic_store(&table->levels, 1);
     area = area_of(map, table, 0);
@@ -269,6 +294,7 @@ void anybpf_table_close(struct anybpf_map *map)
     if (map->shape.kind != ANYBPF_HASH_OF_MAPS)
         for (number = 1; number < atomic_load(&table->levels); number++)
             anybpf_remove_area(map->domain, area_of(map, table, number).start);
+    free_busy(table);
     free(table);
     map->private = NULL;
 }

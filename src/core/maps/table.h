@@ -97,6 +97,11 @@ struct anybpf_level {
     uint64_t capacity; /* entries that this and the lower levels should have at most */
 };
 
+/* Whether the program in a seat is changing a value without a lock (anybpf_table_store_at_once). */
+struct anybpf_busy {
+    _Alignas(64) _Atomic uint32_t word;
+};
+
 struct anybpf_table {
     struct anybpf_table_header *header;
     uint64_t seed;
@@ -107,6 +112,7 @@ struct anybpf_table {
     size_t group_stride;     /* of a group's entries */
     size_t value_offset;     /* in an entry */
     size_t value_stride;
+    struct anybpf_busy *busy; /* by seats of programs; NULL: all changes are made with a lock */
     struct anybpf_level level[ANYBPF_TABLE_LEVELS];
     uint32_t most_levels;
     uint32_t copies;   /* values that an entry has */
@@ -117,6 +123,7 @@ struct anybpf_table {
     uint32_t journals; /* 0: none */
     uint8_t *journal;
     size_t journal_stride;
+    void *busy_memory; /* what `busy` lies in */
     struct anybpf_lock growing; /* of this process's threads */
     struct anybpf_shape inner;
 };
@@ -574,6 +581,34 @@ static inline void anybpf_table_store(struct anybpf_map *map, struct anybpf_plac
         return;
     }
     anybpf_table_store_by_journal(map, place, copy, value, hash);
+}
+
+/* The commonest change: a program sets a value of one word that is there. It needs no lock, for whoever
+ * deletes the key at the same time does so after it, and nobody uses the slot for another key while
+ * the program is seated. Only one who takes the value out must know that none comes after: he makes
+ * the key unfindable, has all threads make a barrier, and waits for those that are busy. False:
+ * nothing was done. */
+static inline __attribute__((always_inline)) bool
+anybpf_table_store_at_once(const struct anybpf_map *map, const void *key, const void *value,
+                           uint64_t flags, uint32_t seat)
+{
+    const struct anybpf_table *table = map->private;
+    _Atomic uint32_t *busy;
+    uint8_t *entry = NULL;
+    bool found;
+
+    if (table->busy == NULL || flags != ANYBPF_ANY || seat >= map->domain->cpus ||
+        !anybpf_is_simple(table))
+        return false;
+    busy = &table->busy[seat].word;
+    atomic_store_explicit(busy, 1, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    found = anybpf_find_at_once(table, key, anybpf_table_hash(table, key, 8), &entry) &&
+            entry != NULL;
+    if (found)
+        anybpf_table_store_word(map, entry + table->value_offset, value);
+    atomic_store_explicit(busy, 0, memory_order_release);
+    return found;
 }
 
 /* table_room.c: slots for new entries, and who makes way for them. */

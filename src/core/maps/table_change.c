@@ -11,6 +11,8 @@
  */
 #include "table.h"
 
+#include "../barrier.h"
+
 #define TURNS_BEFORE_LOCK 64u
 #define TURNS_OF_ONLOOKER 100000u
 #define WAIT_FOR_ROOM_NS UINT64_C(20000000)
@@ -363,7 +365,27 @@ int anybpf_table_write(struct anybpf_map *map, const void *key, const void *valu
     return anybpf_table_update(map, key, value, flags, ANYBPF_NO_SEAT, ANYBPF_ALL_COPIES_OF_ENTRY);
 }
 
-/* Deletes, after copying the value to `value` unless that is NULL. */
+/* Until no program changes a value that it found before now, without a lock. A seat that is empty is
+ * not busy: after a fork, its word may say so for ever. */
+static void wait_for_busy(struct anybpf_map *map)
+{
+    struct anybpf_table *table = map->private;
+    struct anybpf_domain *domain = map->domain;
+    uint32_t cpu;
+
+    if (table->busy == NULL)
+        return;
+    anybpf_barrier();
+    for (cpu = 0; cpu < domain->cpus; cpu++) {
+        uint32_t turn = 0;
+
+        while (atomic_load_explicit(&table->busy[cpu].word, memory_order_acquire) != 0 &&
+               atomic_load(&domain->header->seat[cpu].word) != 0 && turn < TURNS_OF_ONLOOKER)
+            anybpf_back_off(turn++);
+    }
+}
+
+/* Deletes; then copies the value to `value` unless that is NULL. */
 static int remove_key(struct anybpf_map *map, const void *key, void *value)
 {
     struct anybpf_table *table = map->private;
@@ -381,9 +403,11 @@ static int remove_key(struct anybpf_map *map, const void *key, void *value)
             status = WAIT_FOR_LOCK;
             if (anybpf_table_reach_for(map, place, hash, &busy)) {
                 status = ANYBPF_OK;
-                if (value != NULL)
-                    status = anybpf_table_copy_out(map, place, hash, true, value);
                 anybpf_table_remove(map, place, hash);
+                if (value != NULL) { /* the slot is ours as long as we have the locks */
+                    wait_for_busy(map);
+                    status = anybpf_table_copy_out(map, place, hash, true, value);
+                }
                 anybpf_table_leave(map, place, hash);
             }
         }

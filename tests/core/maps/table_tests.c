@@ -356,6 +356,75 @@ static void held_values_stay(struct anybpf_domain *domain)
     anybpf_map_close(map);
 }
 
+/* A program sets a value again and again, a user takes it: what was set last is there, or was taken. */
+struct race {
+    struct anybpf_map *map;
+    _Atomic uint32_t round; /* even: both wait */
+    _Atomic uint32_t ready;
+    _Atomic bool over;
+    uint64_t last;
+};
+
+static void *set_in_rounds(void *arg)
+{
+    struct race *race = arg;
+    uint64_t key = 5;
+    uint32_t round = 1;
+
+    for (; !atomic_load(&race->over); round += 2) {
+        uint32_t seat;
+        uint32_t turn = 0;
+        uint32_t i;
+
+        while (atomic_load(&race->round) < round)
+            anybpf_back_off(turn++);
+        seat = anybpf_enter(race->map->domain, 2);
+        for (i = 0; i < 20 && !atomic_load(&race->over); i++) {
+            race->last++;
+            MUST(race->map->ops->update(race->map, &key, &race->last, 0, seat) == ANYBPF_OK);
+        }
+        anybpf_leave(race->map->domain, seat);
+        atomic_store(&race->ready, round);
+    }
+    return NULL;
+}
+
+static void nothing_set_is_lost(struct anybpf_domain *domain)
+{
+    struct race race = {.map = make(domain, ANYBPF_HASH, 8, 8, 4, 0)};
+    pthread_t thread;
+    uint64_t key = 5;
+    uint32_t round;
+
+    MUST(pthread_create(&thread, NULL, set_in_rounds, &race) == 0);
+    for (round = 1; round < 1 + rounds; round += 2) {
+        uint64_t taken = 0;
+        uint32_t turn = 0;
+        bool done;
+
+        atomic_store(&race.round, round);
+        do {
+            uint32_t seat = anybpf_enter_as_guest(domain);
+            uint64_t value;
+
+            done = atomic_load(&race.ready) == round;
+            if (race.map->ops->take(race.map, &key, &value) == ANYBPF_OK) {
+                MUST(value > taken);
+                taken = value;
+            }
+            anybpf_leave(domain, seat);
+            anybpf_back_off(turn++ % 16);
+        } while (!done);
+        MUST(taken == race.last);
+        atomic_store(&race.round, round + 1);
+    }
+    atomic_store(&race.over, true);
+    atomic_store(&race.round, UINT32_MAX);
+    pthread_join(thread, NULL);
+    must_hold(race.map);
+    anybpf_map_close(race.map);
+}
+
 /* Who is looked up by a program is not the next to make way; by a user, it is. */
 static void looking_up_is_use(struct anybpf_domain *domain)
 {
@@ -393,6 +462,7 @@ int main(int argc, char **argv)
     held_values_stay(domain);
     churn_in_one_sitting(domain);
     looking_up_is_use(domain);
+    nothing_set_is_lost(domain);
     one_wins(domain);
     mixed(domain);
     anybpf_collect(domain);
