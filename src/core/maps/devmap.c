@@ -197,7 +197,7 @@ static int write_value(struct anybpf_map *map, const void *key, const void *valu
         anybpf_keyed_lock(map);
         status = put(map, index, value, flags);
         anybpf_keyed_unlock(map);
-    } while (status == ANYBPF_BUSY && anybpf_pool_wait(turn++));
+    } while (status == ANYBPF_BUSY && anybpf_pool_wait(turn++, ANYBPF_POOL_TURNS_OF_USER));
     return status == ANYBPF_BUSY ? ANYBPF_NO_MEMORY : status;
 }
 

@@ -35,7 +35,7 @@ void *anybpf_storage_get(struct anybpf_map *map, uint64_t owner, bool create, co
         if (cell == 0 && !full)
             cell = anybpf_keyed_put(map, owner, init);
         anybpf_keyed_unlock(map);
-        if (full || (cell == 0 && !anybpf_pool_wait(turn++)))
+        if (full || (cell == 0 && !anybpf_pool_wait(turn++, ANYBPF_POOL_TURNS_OF_PROGRAM)))
             break;
     }
     return anybpf_keyed_value(map, cell);
@@ -101,7 +101,8 @@ static int put(struct anybpf_map *map, uint64_t owner, const void *value, uint64
     return anybpf_keyed_put(map, owner, value) != 0 ? ANYBPF_OK : ANYBPF_BUSY;
 }
 
-static int write_value(struct anybpf_map *map, const void *key, const void *value, uint64_t flags)
+static int change(struct anybpf_map *map, const void *key, const void *value, uint64_t flags,
+                  uint32_t turns)
 {
     uint64_t owner = anybpf_keyed_number(map, key);
     int status = anybpf_check_update_flags(map, flags);
@@ -125,15 +126,20 @@ static int write_value(struct anybpf_map *map, const void *key, const void *valu
         anybpf_keyed_lock(map);
         status = put(map, owner, value, flags);
         anybpf_keyed_unlock(map);
-    } while (status == ANYBPF_BUSY && anybpf_pool_wait(turn++));
+    } while (status == ANYBPF_BUSY && anybpf_pool_wait(turn++, turns));
     return status == ANYBPF_BUSY ? ANYBPF_NO_MEMORY : status;
+}
+
+static int write_value(struct anybpf_map *map, const void *key, const void *value, uint64_t flags)
+{
+    return change(map, key, value, flags, ANYBPF_POOL_TURNS_OF_USER);
 }
 
 static int update(struct anybpf_map *map, const void *key, const void *value, uint64_t flags,
                   uint32_t seat)
 {
     (void)seat;
-    return write_value(map, key, value, flags);
+    return change(map, key, value, flags, ANYBPF_POOL_TURNS_OF_PROGRAM);
 }
 
 const struct anybpf_map_ops anybpf_local_storage_ops = {

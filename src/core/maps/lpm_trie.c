@@ -185,7 +185,8 @@ static int put(struct anybpf_map *map, const void *key, const void *value, uint6
     return ANYBPF_OK;
 }
 
-static int write_value(struct anybpf_map *map, const void *key, const void *value, uint64_t flags)
+static int change(struct anybpf_map *map, const void *key, const void *value, uint64_t flags,
+                  uint32_t turns)
 {
     const struct anybpf_trie *trie = map->private;
     int status = anybpf_check_update_flags(map, flags);
@@ -199,15 +200,20 @@ static int write_value(struct anybpf_map *map, const void *key, const void *valu
         lock(map);
         status = put(map, key, value, flags);
         anybpf_lock_give(&map->header->lock);
-    } while (status == ANYBPF_BUSY && anybpf_pool_wait(turn++));
+    } while (status == ANYBPF_BUSY && anybpf_pool_wait(turn++, turns));
     return status == ANYBPF_BUSY ? ANYBPF_NO_MEMORY : status;
+}
+
+static int write_value(struct anybpf_map *map, const void *key, const void *value, uint64_t flags)
+{
+    return change(map, key, value, flags, ANYBPF_POOL_TURNS_OF_USER);
 }
 
 static int update(struct anybpf_map *map, const void *key, const void *value, uint64_t flags,
                   uint32_t seat)
 {
     (void)seat;
-    return write_value(map, key, value, flags);
+    return change(map, key, value, flags, ANYBPF_POOL_TURNS_OF_PROGRAM);
 }
 
 static int erase(struct anybpf_map *map, const void *key, uint32_t seat)

@@ -10,7 +10,6 @@
 #define TAKES_PER_LOOK 16u
 /* Who retires that many moves the epoch on: those who sit down from then on do not hold them up. */
 #define RETIRED_PER_EPOCH 64u
-#define TURNS_TO_WAIT 500u /* some tens of milliseconds */
 
 #define LEAST_GROWN (UINT32_C(1) << 16)
 #define MOST_GROWN (UINT32_C(1) << 24)
@@ -19,7 +18,7 @@
 /* Whoever replaces many entries at one sitting needs a cell for each, and so do those before whom it
  * sat down. Where nobody does that, the memory is never touched. */
 #define SPARE_PER_ENTRY 3u
-#define LEAST_SPARE (UINT32_C(1) << 14)
+#define LEAST_SPARE (UINT32_C(1) << 12)
 #define MOST_SPARE (UINT32_C(1) << 20)
 #define MOST_BYTES (UINT64_C(1) << 40)
 
@@ -74,9 +73,9 @@ uint32_t anybpf_pool_take(const struct anybpf_pool *pool)
     return take(pool, fresh + 1);
 }
 
-bool anybpf_pool_wait(uint32_t turn)
+bool anybpf_pool_wait(uint32_t turn, uint32_t most)
 {
-    if (turn == TURNS_TO_WAIT)
+    if (turn >= most)
         return false;
     anybpf_back_off(turn);
     return true;

@@ -38,9 +38,11 @@ struct anybpf_pool {
 /* 0 if none is to be had. What is in the cell is what its last user left. */
 uint32_t anybpf_pool_take(const struct anybpf_pool *pool);
 /* What to do when there was none, after the map's lock was given back: waits a little, for somebody
- * who holds all of them up may be about to leave. False when that was often enough: it may be the
- * caller himself. `turn` counts from 0. */
-bool anybpf_pool_wait(uint32_t turn);
+ * who holds all of them up may be about to leave. False after `most` turns: it may be the caller
+ * himself, which is likely of a program, and not of a user. `turn` counts from 0. */
+#define ANYBPF_POOL_TURNS_OF_PROGRAM 100u /* less than a millisecond */
+#define ANYBPF_POOL_TURNS_OF_USER 500u    /* some tens of them */
+bool anybpf_pool_wait(uint32_t turn, uint32_t most);
 /* After the cell was taken out of reach. */
 void anybpf_pool_retire(const struct anybpf_pool *pool, uint32_t cell);
 /* Retires every cell that `used` (a byte a cell; NULL: unknown, all leak) does not mark. */
