@@ -249,6 +249,34 @@ def test_closed_programs_are_not_run() -> None:
             use()
 
 
+def test_closing_waits_for_runs_that_are_under_way() -> None:
+    domain = _core.Domain(1)  # one processor: most of the threads wait for it
+    for _ in range(20):
+        run = program(
+            "r1 = 20000; again: r1 += -1; if r1 != 0 goto again; r0 = 3; exit",
+            domain=domain,
+            number=8,
+            context_size=8,
+        )
+        results: list[object] = []
+
+        def work(run: _core.Program = run, results: list[object] = results) -> None:
+            try:
+                results.append(run.run(context=bytes(8), repeat=5)[0])
+                results.append(len(run.run_batch(bytes(8), stride=2, kind="memory")[0]))
+            except ValueError as error:
+                results.append(str(error))
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        run.close()  # and its number is free at once
+        for thread in threads:
+            thread.join(60)
+        assert set(results) <= {3, 32, "this program is closed"}
+        assert len(results) >= 4
+
+
 def test_numbers_are_free_again_after_closing() -> None:
     domain = _core.Domain(1)
     first = program("r0 = 1; exit", domain=domain, number=7)

@@ -244,6 +244,7 @@ static void close_program(face *self)
         return;
     self->held = self->program;
     self->program = NULL;
+    anybpf_unregister(self->domain->domain, &self->held->object); /* its number is free at once */
     if (self->jobs == NULL)
         anybpf_program_let_go(self);
 }
