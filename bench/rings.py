@@ -33,8 +33,7 @@ def build(place: Path) -> list[str] | None:
     if compiler is None:
         print("in C: not measured, there is no C compiler here")
         return None
-    sources = [CORE / f"{name}.c" for name in ("system", "domain", "map")]
-    sources += sorted((CORE / "maps").glob("*.c"))
+    sources = [path for path in sorted(CORE.rglob("*.c")) if path.parent.name != "python"]
     program = place / "rings"
     subprocess.run(
         [compiler, "-std=gnu11", "-O2", f"-I{CORE}", HERE / "rings_in_c.c", *sources, "-pthread",

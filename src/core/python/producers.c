@@ -344,7 +344,7 @@ static PyObject *producer_wait(PyObject *object, PyObject *args)
 
     if (map == NULL || !PyArg_ParseTuple(args, "Kd:wait", &size, &timeout))
         return NULL;
-    limit = timeout < 0 ? -1 : timeout > 1e9 ? INT64_MAX : (int64_t)(timeout * 1e9);
+    limit = timeout < 0 ? -1 : !(timeout <= 1e9) ? INT64_MAX : (int64_t)(timeout * 1e9);
     self->uses++;
     for (;;) {
         uint32_t ticket = anybpf_rings_ticket(map);

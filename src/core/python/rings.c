@@ -134,7 +134,7 @@ static PyObject *consumer_wait(PyObject *object, PyObject *argument)
 
     if (timeout == -1.0 && PyErr_Occurred())
         return NULL;
-    limit = timeout < 0 ? -1 : timeout > 1e9 ? INT64_MAX : (int64_t)(timeout * 1e9);
+    limit = timeout < 0 ? -1 : !(timeout <= 1e9) ? INT64_MAX : (int64_t)(timeout * 1e9);
     if (self->closed || map == NULL)
         return PyLong_FromLong(CALLED);
     self->uses++;
@@ -307,7 +307,8 @@ static PyObject *consumer_read(PyObject *object, PyObject *const *args, Py_ssize
     uint32_t count = 0;
     uint32_t left;
 
-    if (map == NULL || !anybpf_consumer_parse(self, args, arguments, ANYBPF_MOST_BATCH, &most, &ring) ||
+    if (map == NULL ||
+        !anybpf_consumer_parse(self, args, arguments, ANYBPF_MOST_BATCH, &most, &ring) ||
         !anybpf_consumer_have_room(self, CHUNK))
         return NULL;
     list = PyList_New(0);
@@ -351,7 +352,8 @@ static PyObject *consumer_batch(PyObject *object, PyObject *const *args, Py_ssiz
     uint32_t i;
     int status;
 
-    if (map == NULL || !anybpf_consumer_parse(self, args, arguments, ANYBPF_MOST_BATCH, &most, &ring))
+    if (map == NULL ||
+        !anybpf_consumer_parse(self, args, arguments, ANYBPF_MOST_BATCH, &most, &ring))
         return NULL;
     /* No record is shorter than its header. */
     if (most > anybpf_ring_unread(map, ring) / 8)

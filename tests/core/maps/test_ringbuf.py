@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -160,6 +161,40 @@ def test_a_reader_that_waits_is_woken_when_it_has_read_all() -> None:
     assert consumer.wait(0.01) == 0
 
 
+@pytest.mark.parametrize("flag", [0, NO_WAKEUP, FORCE_WAKEUP])
+def test_a_descriptor_is_raised_as_the_flags_say(flag: int) -> None:
+    events = ring()
+    producer, consumer = RingProducer(events), RingConsumer(events)
+    if consumer.fileno() < 0:
+        pytest.skip("there are no descriptors to wait for here")
+
+    def raised() -> bool:
+        return bool(select.select([consumer], [], [], 0)[0])
+
+    assert not raised()
+    producer.output(b"not told", NO_WAKEUP)
+    assert not raised()
+    producer.output(b"not the next to be read, so it takes a flag", flag)
+    assert raised() == (flag == FORCE_WAKEUP)
+    assert len(consumer.read()) == 2
+    assert not raised()
+    producer.output(b"the next to be read", flag)
+    assert raised() == (flag != NO_WAKEUP)
+
+
+def test_memory_that_may_only_be_read_is_not_consumed() -> None:
+    if sys.platform != "linux":
+        pytest.skip("memory is shared on Linux only, for now")
+    domain = Domain(2, shared=True)
+    events = make(domain, "ringbuf", 0, 0, 4096, shared=True)
+    other = Domain.attach(domain.fd)
+    view = SmallMap.attach(other, events.fd, writable=False)
+    with refused("DENIED"):
+        RingConsumer(view)
+    with refused("DENIED"):
+        RingProducer(view)
+
+
 def test_a_map_may_be_closed_before_its_reader() -> None:
     events = ring()
     consumer = RingConsumer(events)
@@ -283,8 +318,7 @@ def build(place: Path, sanitizer: str) -> Path:
     )
     if probed.returncode != 0:
         pytest.skip(f"no C compiler here links -fsanitize={sanitizer}")
-    sources = [CORE / f"{name}.c" for name in ("system", "domain", "map")]
-    sources += sorted((CORE / "maps").glob("*.c"))
+    sources = [path for path in sorted(CORE.rglob("*.c")) if path.parent.name != "python"]
     program = place / "rings"
     built = subprocess.run(
         [*flags, f"-I{CORE}", Path(__file__).with_name("rings_tests.c"), *sources, "-pthread", "-o",
