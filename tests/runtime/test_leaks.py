@@ -152,6 +152,32 @@ def test_finalisers_in_the_middle_of_things() -> None:
         gc.set_threshold(*old)
 
 
+class Closes:
+    """What users write: a class that closes what it has when it goes."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.map = runtime.create_map(map_spec())
+        self.me = self  # only the collector frees it
+
+    def __del__(self) -> None:
+        self.map.close()
+
+
+def test_users_finalisers_may_close_things() -> None:
+    old = gc.get_threshold()
+    gc.set_threshold(1)  # wherever an object is made: also while the lock is held
+    try:
+        with Runtime("linux", cpus=1) as runtime:
+            for _ in range(200):
+                Closes(runtime)
+                runtime.ids("map")
+                runtime.pins()
+            gc.collect()
+            assert runtime.ids("map") == []
+    finally:
+        gc.set_threshold(*old)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_child_goes_on_with_its_copy() -> None:
     code = """

@@ -187,7 +187,11 @@ class Runtime:
     def close_handle(self, handle: Handle) -> None:
         """The same by the handle itself, of which several threads may think that it is theirs."""
         with self._lock:
-            if handle._end():
+            if not handle._end():
+                return
+            if self._lock.nested:  # a user's finaliser in the middle of something
+                self._dropped.append(handle._record)
+            else:
                 self._drop(handle._record)
 
     def drop_handle(self, record: Record) -> None:
@@ -490,27 +494,47 @@ class Runtime:
 
 
 class Guard:
-    """A runtime's lock. Who gives it back does what finalisers left to do meanwhile."""
+    """A runtime's lock. Who gives it back does what finalisers left to do meanwhile.
 
-    __slots__ = ("_lock", "_runtime")
+    The collector may run a user's finaliser wherever an object is made, also in a thread that has
+    the lock. Such a thread gets it once more instead of waiting for itself; ``nested`` tells.
+    """
+
+    __slots__ = ("_depth", "_lock", "_runtime")
 
     def __init__(self, runtime: Runtime) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._depth: int = 0
         self._runtime = weakref.ref(runtime)
+
+    @property
+    def nested(self) -> bool:
+        """Whether the thread that has the lock had it before. To be asked by that thread."""
+        return self._depth > 1
 
     def __enter__(self) -> None:
         self._lock.acquire()
+        self._depth += 1
 
     def __exit__(self, *exc_info: object) -> None:
+        self._depth -= 1
         self._lock.release()
         runtime = self._runtime()
         if runtime is not None:
             runtime.drain()
 
     def try_take(self) -> bool:
-        return self._lock.acquire(blocking=False)
+        """Take it if that needs no waiting and nobody, not even this thread, is at work with it."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        if self._depth:
+            self._lock.release()
+            return False
+        self._depth += 1
+        return True
 
     def give(self) -> None:
+        self._depth -= 1
         self._lock.release()
 
 
