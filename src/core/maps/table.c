@@ -241,6 +241,7 @@ static void make_busy(const struct anybpf_map *map, struct anybpf_table *table)
     table->busy_memory = start;
     table->busy = (struct anybpf_busy *)(((uintptr_t)start + sizeof(struct anybpf_busy) - 1) &
                                          ~(uintptr_t)(sizeof(struct anybpf_busy) - 1));
+    table->busy_seats = map->domain->cpus;
 }
 
 static void free_busy(struct anybpf_table *table)

@@ -113,6 +113,7 @@ struct anybpf_table {
     size_t value_offset;     /* in an entry */
     size_t value_stride;
     struct anybpf_busy *busy; /* by seats of programs; NULL: all changes are made with a lock */
+    uint32_t busy_seats;      /* 0 then */
     struct anybpf_level level[ANYBPF_TABLE_LEVELS];
     uint32_t most_levels;
     uint32_t copies;   /* values that an entry has */
@@ -180,7 +181,15 @@ static inline uint32_t anybpf_tag(uint64_t hash)
 
 /* Sets of slots, a bit each. */
 
-#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define ANYBPF_LOOKS_FOR_RACES
+#endif
+#elif defined(__SANITIZE_THREAD__)
+#define ANYBPF_LOOKS_FOR_RACES
+#endif
+
+#if defined(__SSE2__) && !defined(ANYBPF_LOOKS_FOR_RACES)
 
 typedef __m128i anybpf_tag_view;
 
@@ -412,11 +421,15 @@ anybpf_find_at_once(const struct anybpf_table *table, const void *key, uint64_t 
            anybpf_same_tags(view, anybpf_view_tags(&level->tags[group]));
 }
 
-/* Whether that may be used. */
+static inline bool anybpf_has_one_level(const struct anybpf_table *table)
+{
+    return atomic_load_explicit(&table->header->levels, memory_order_acquire) == 1;
+}
+
+/* Whether a key may be found at once. */
 static inline bool anybpf_is_simple(const struct anybpf_table *table)
 {
-    return table->key_size == 8 &&
-           atomic_load_explicit(&table->header->levels, memory_order_acquire) == 1;
+    return table->key_size == 8 && anybpf_has_one_level(table);
 }
 
 /* Makes levels that others added usable here. The number of levels. */
@@ -597,8 +610,7 @@ anybpf_table_store_at_once(const struct anybpf_map *map, const void *key, const 
     uint8_t *entry = NULL;
     bool found;
 
-    if (table->busy == NULL || flags != ANYBPF_ANY || seat >= map->domain->cpus ||
-        !anybpf_is_simple(table))
+    if (seat >= table->busy_seats || flags != ANYBPF_ANY || !anybpf_has_one_level(table))
         return false;
     busy = &table->busy[seat].word;
     atomic_store_explicit(busy, 1, memory_order_relaxed);
