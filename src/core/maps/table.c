@@ -233,6 +233,7 @@ static void make_busy(const struct anybpf_map *map, struct anybpf_table *table)
     uint8_t *start;
 
     if (map->domain->shared || table->key_size != 8 || !table->is_one_word || table->copies != 1 ||
+        (map->shape.value_size != 8 && map->shape.value_size != 4) ||
         map->shape.kind != ANYBPF_HASH || !anybpf_barrier_prepare())
         return;
     start = calloc(1, size + 2 * sizeof(struct anybpf_busy));

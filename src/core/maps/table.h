@@ -596,6 +596,15 @@ static inline void anybpf_table_store(struct anybpf_map *map, struct anybpf_plac
     anybpf_table_store_by_journal(map, place, copy, value, hash);
 }
 
+/* A word whose first bytes are these. */
+static inline uint64_t anybpf_word_of_half(uint32_t half)
+{
+    uint64_t word = 0;
+
+    memcpy(&word, &half, sizeof(half));
+    return word;
+}
+
 /* The commonest change: a program sets a value of one word that is there. It needs no lock, for whoever
  * deletes the key at the same time does so after it, and nobody uses the slot for another key while
  * the program is seated. Only one who takes the value out must know that none comes after: he makes
@@ -617,8 +626,20 @@ anybpf_table_store_at_once(const struct anybpf_map *map, const void *key, const 
     atomic_signal_fence(memory_order_seq_cst);
     found = anybpf_find_at_once(table, key, anybpf_table_hash(table, key, 8), &entry) &&
             entry != NULL;
-    if (found)
-        anybpf_table_store_word(map, entry + table->value_offset, value);
+    if (found) {
+        uint64_t word;
+
+        if (map->shape.value_size == 8) {
+            memcpy(&word, value, 8);
+        } else { /* 4: other sizes have no seats for this */
+            uint32_t half;
+
+            memcpy(&half, value, 4);
+            word = anybpf_word_of_half(half);
+        }
+        __atomic_store_n((uint64_t *)(void *)(entry + table->value_offset), word,
+                         __ATOMIC_RELEASE);
+    }
     atomic_store_explicit(busy, 0, memory_order_release);
     return found;
 }
