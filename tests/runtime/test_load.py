@@ -10,7 +10,7 @@ from anybpf import load_spec
 from anybpf.errors import InputError, NotFound, NotSupported, ObjectError, VerifierError
 from anybpf.objects import CollectionSpec
 from anybpf.runtime import Runtime, load
-from anybpf.runtime.load import default_runtime
+from anybpf.runtime.loading import default_runtime
 from tests.objects.conftest import Build
 from tests.objects.sources import PRELUDE
 from tests.runtime.making import DNS, PASS, collection, map_spec
@@ -251,3 +251,13 @@ def test_programs_that_do_not_load_by_themselves(runtime: Runtime) -> None:
         assert list(loaded.programs) == ["main"]
     with runtime.load(spec, programs=["main1"]) as loaded:
         assert list(loaded.programs) == ["main1"]
+
+
+def test_functions_are_not_hidden_by_modules() -> None:
+    """Whatever was imported before: a module of the same name would take the function's place."""
+    import anybpf.runtime as room
+
+    for name in room.__all__:
+        assert callable(getattr(room, name)), name
+    folder = Path(room.__file__ or "").parent
+    assert not {path.stem for path in folder.glob("*.py")} & set(room.__all__)

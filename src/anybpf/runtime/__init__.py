@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from anybpf.runtime.collection import Collection as Collection
     from anybpf.runtime.collection import Variable as Variable
-    from anybpf.runtime.helper import helper as helper
+    from anybpf.runtime.helpers import helper as helper
     from anybpf.runtime.link import Link as Link
     from anybpf.runtime.link import LinkInfo as LinkInfo
     from anybpf.runtime.link import attach as attach
-    from anybpf.runtime.load import load as load
+    from anybpf.runtime.loading import load as load
     from anybpf.runtime.log import Log as Log
     from anybpf.runtime.log import LogLine as LogLine
     from anybpf.runtime.map import MapInfo as MapInfo
@@ -47,15 +47,15 @@ _HOME = {
     "TestRun": "testrun",
     "Types": "types",
     "Variable": "collection",
+    "attach": "link",
+    "helper": "helpers",
+    "load": "loading",
 }
-# Functions that bear the name of their module are fetched at once: else the module would hide them.
-_FUNCTIONS = {"attach": "link", "helper": "helper", "load": "load"}
-
-__all__ = [*sorted(_HOME), *sorted(_FUNCTIONS)]
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> object:
-    home = _HOME.get(name) or _FUNCTIONS.get(name)
+    home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'anybpf.runtime' has no attribute {name!r}")
     from importlib import import_module

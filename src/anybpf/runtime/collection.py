@@ -1,7 +1,7 @@
 """What one object file became: its programs, maps and variables, held together.
 
 Closing the collection closes what is still in it; ``detach`` takes one thing out. How it came about
-is the business of ``load``.
+is the business of ``loading``.
 """
 
 from __future__ import annotations

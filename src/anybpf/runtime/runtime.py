@@ -1,7 +1,7 @@
 """The execution context: one platform, its objects with their numbers and references, its rules.
 
 Holds everything that is loaded and lets it go exactly when its last reference goes. How objects
-are made is the business of ``creation``, ``program`` and ``load``; what they mean, of their kinds.
+are made is the business of ``map``, ``program`` and ``loading``; what they mean, of their kinds.
 """
 
 from __future__ import annotations
@@ -394,7 +394,7 @@ class Runtime:
 
     def load(self, source: Any, **options: Any) -> Collection:
         """See :func:`anybpf.runtime.load`."""
-        from anybpf.runtime.load import load
+        from anybpf.runtime.loading import load
 
         return load(source, runtime=self, **options)
 
