@@ -46,6 +46,7 @@ def core() -> Extension:
         sources,
         depends=headers,
         include_dirs=["src/core"],
+        libraries=["bcrypt", "synchronization"] if os.name == "nt" else [],
         extra_compile_args=[] if os.name == "nt" else ["-std=gnu11", "-O2", "-fvisibility=hidden"],
     )
 

@@ -265,7 +265,6 @@ static bool is_plain(const face *self, const struct anybpf_map *map)
            !anybpf_is_per_cpu(map->shape.kind);
 }
 
-/* As look_up. */
 static int look_up_plain(PyObject *object, PyObject *key, PyObject **result)
 {
     face *self = (face *)object;
@@ -291,8 +290,9 @@ static int look_up_plain(PyObject *object, PyObject *key, PyObject **result)
     return *result == NULL ? -2 : ANYBPF_OK;
 }
 
-/* A status; -2 if there is an exception. With `result`, the value on success. */
-static int look_up(PyObject *object, PyObject *key, PyObject **result)
+/* As look_up, for all codecs. Not inlined: its buffers would be in the way of the plain ones. */
+__attribute__((noinline)) static int look_up_coded(PyObject *object, PyObject *key,
+                                                   PyObject **result)
 {
     face *self = (face *)object;
     struct anybpf_map *map = anybpf_open_map(object);
@@ -304,8 +304,6 @@ static int look_up(PyObject *object, PyObject *key, PyObject **result)
 
     if (map == NULL)
         return -2;
-    if (is_plain(self, map))
-        return look_up_plain(object, key, result);
     if (encode_key(self, map, key, &encoded)) {
         map = self->map; /* an encoder may have closed it */
         start(&value);
@@ -326,6 +324,16 @@ static int look_up(PyObject *object, PyObject *key, PyObject **result)
     }
     finish(&encoded);
     return status;
+}
+
+/* A status; -2 if there is an exception. With `result`, the value on success. */
+static int look_up(PyObject *object, PyObject *key, PyObject **result)
+{
+    const face *self = (const face *)object;
+
+    if (self->map != NULL && is_plain(self, self->map))
+        return look_up_plain(object, key, result);
+    return look_up_coded(object, key, result);
 }
 
 PyObject *anybpf_map_subscript(PyObject *self, PyObject *key)
