@@ -385,6 +385,8 @@ const char *anybpf_decode(struct anybpf_program *program, uint32_t *slot)
         }
         if (code_here == ANYBPF_CODE_CAST_KERNEL || code_here == ANYBPF_CODE_CAST_USER)
             op->u.imm = arena_of(program);
+        if (code_here >= ANYBPF_CODE_JA && code_here <= ANYBPF_CODE_JA_LONG_BACK)
+            op->u.imm = (int32_t)sizeof(*op) * (1 + (insn.imm != 0 ? insn.imm : insn.offset));
         if (code_here == ANYBPF_CODE_EXIT)
             op->u.imm = (int32_t)(i - function + 1);
         if (code_here == ANYBPF_CODE_LOAD_WIDE) {

@@ -20,6 +20,16 @@
         GO;                                                                                        \
     } while (0)
 
+#define BYTES_ON(op, bytes) ((struct anybpf_op *)(void *)((char *)(op) + (bytes)))
+/* The next step waits for this sum, and for nothing else as long: so it is kept short, as one
+ * multiplication by shifting and one addition of three, which compilers turn into more. */
+#define JUMP                                                                                       \
+    do {                                                                                           \
+        ptrdiff_t bytes = (ptrdiff_t)op->offset * (ptrdiff_t)sizeof(*op);                          \
+                                                                                                   \
+        __asm__("" : "+r"(bytes));                                                                 \
+        op = BYTES_ON(op + 1, bytes);                                                              \
+    } while (0)
 #define DST r[op->dst]
 #define SRC r[op->src]
 #define IMM ((uint64_t)(int64_t)op->u.imm)
@@ -75,7 +85,7 @@
     NAME##FORM: {                                                                                  \
         TYPE a = (TYPE)DST, b = (TYPE)(B);                                                         \
         if (E) {                                                                                   \
-            op += op->offset + 1;                                                                  \
+            JUMP;                                                                  \
             GO;                                                                                    \
         }                                                                                          \
         NEXT;                                                                                      \
@@ -84,7 +94,7 @@
         TYPE a = (TYPE)DST, b = (TYPE)(B);                                                         \
         if (E) {                                                                                   \
             SPEND(-op->offset);                                                                    \
-            op += op->offset + 1;                                                                  \
+            JUMP;                                                                  \
             GO;                                                                                    \
         }                                                                                          \
         NEXT;                                                                                      \
@@ -177,7 +187,7 @@
         op++;                                                                                      \
         a = DST, b = B;                                                                            \
         if (E) {                                                                                   \
-            op += op->offset + 1;                                                                  \
+            JUMP;                                                                  \
             GO;                                                                                    \
         }                                                                                          \
         NEXT;                                                                                      \
@@ -190,7 +200,7 @@
         a = DST, b = B;                                                                            \
         if (E) {                                                                                   \
             SPEND(-op->offset);                                                                    \
-            op += op->offset + 1;                                                                  \
+            JUMP;                                                                  \
             GO;                                                                                    \
         }                                                                                          \
         NEXT;                                                                                      \
@@ -338,14 +348,11 @@ CAST_USER:
     COMPARISONS(JSLE, int64_t, int32_t, a <= b)
 
 JA_BACK:
-    SPEND(-op->offset);
-JA:
-    op += op->offset + 1;
-    GO;
 JA_LONG_BACK:
-    SPEND(-(int64_t)op->u.imm);
-JA_LONG:
-    op += (ptrdiff_t)op->u.imm + 1;
+    SPEND(1 - (int64_t)op->u.imm / (int64_t)sizeof(*op));
+JA:
+JA_LONG: /* the decoder made bytes of the distance: where ops lie is what the next step waits for */
+    op = BYTES_ON(op, op->u.imm);
     GO;
 MAY_GOTO:
 MAY_GOTO_BACK:
@@ -356,7 +363,7 @@ MAY_GOTO_BACK:
     }
     if (op->offset < 0)
         SPEND(-op->offset);
-    op += op->offset + 1;
+    JUMP;
     GO;
 
 LOAD_WIDE:
@@ -448,8 +455,8 @@ MUL_ADD_IMM:
 ADD_IMM_JA_BACK:
     DST += IMM;
     op++;
-    SPEND(-op->offset);
-    op += op->offset + 1;
+    SPEND(1 - (int64_t)op->u.imm / (int64_t)sizeof(*op));
+    op = BYTES_ON(op, op->u.imm);
     GO;
     ADDED_COMPARISON(JEQ64_IMM, a == b, IMM)
     ADDED_COMPARISON(JNE64_IMM, a != b, IMM)
@@ -564,6 +571,8 @@ stopped:
 
 #undef GO
 #undef NEXT
+#undef BYTES_ON
+#undef JUMP
 #undef DST
 #undef SRC
 #undef IMM
