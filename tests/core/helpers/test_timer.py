@@ -183,3 +183,32 @@ def test_timers_can_be_closed_with_some_running() -> None:
     with pytest.raises(ValueError, match="closed"):
         timers.fire()
     assert case.run(BEGIN.format(clock=1) + "exit").value == EOPNOTSUPP
+
+
+@pytest.mark.parametrize("kind", ["hash", "lru_hash"])
+def test_an_entry_that_is_deleted_does_not_fire(kind: str) -> None:
+    case = Case({**SHAPE, "kind": kind})
+    timers = _core.Timers(case.domain)
+    entry = case.maps[0]
+    look_up = """
+    *(u32 *)(r10 - 4) = 1
+    r1 = map 0 ll
+    r2 = r10
+    r2 += -4
+    call bpf_map_lookup_elem
+    if r0 == 0 goto none
+    r6 = r0
+    """
+    init = "r1 = r6\nr2 = map 0 ll\nr3 = 1\ncall bpf_timer_init\n"
+    text = look_up + init + SET + START.format(delay=0, flags=0) + "exit\nnone:\nr0 = -99"
+    program = case.program(text + FIRED.format(more=""))
+    for fires in (1, 0, 1):
+        entry.update(b"\1\0\0\0", bytes(24))
+        assert program() == 0
+        if fires:
+            assert timers.fire() == (1, [])
+            assert counted(case) == 1
+            entry.delete(b"\1\0\0\0")
+        else:
+            entry.delete(b"\1\0\0\0")
+            assert timers.fire() == (0, [])
