@@ -59,6 +59,8 @@ from anybpf.verifier.values import (
 # Pointers whose comparison with zero decides nothing: is_branch_taken of the kernel (6.18) knows of
 # maps, their values, sockets and trusted structures only that they are not null.
 UNDECIDED: Final = frozenset((CONTEXT, STACK, PACKET, PACKET_END, PACKET_META))
+# So far from its region an address has not wrapped around: no system maps the first 64 KiB.
+ORDERED: Final = 1 << 16
 # Differences farther apart than this are not worth remembering.
 FAR_APART: Final = 1 << 40
 
@@ -110,9 +112,12 @@ def assume(st: State, op: i64, a: Value, b: Value, is32: bool) -> bool:
     if a.kind == PACKET and b.kind == PACKET_META:
         return _assume_meta(st, b, a, SWAP[op])
     if a.kind == b.kind and a.region is b.region and a.kind != MIXED and a.region is not None:
-        if a.unknown is None and b.unknown is None and not a.region.nullable:
-            return numbers.compare_constants(a.offset, op, b.offset) or (
-                op == JSET or op == JNSET or not _ordered(a)
+        if a.unknown is None and b.unknown is None and _ordered(a) and _ordered(b):
+            # Offsets may be negative, addresses are not: both are moved until neither is.
+            return (
+                op == JSET
+                or op == JNSET
+                or numbers.compare_constants(a.offset + ORDERED, op, b.offset + ORDERED)
             )
     return True
 
@@ -144,6 +149,9 @@ def _same_address(st: State, value: Value) -> bool:
 
 def _ordered(pointer: Value) -> bool:
     """Whether offsets order pointers into the region as their addresses do."""
+    region = pointer.region
+    if region is None or region.nullable or not -ORDERED < pointer.offset < ORDERED:
+        return False
     return pointer.kind == STACK or pointer.kind == CONTEXT
 
 
