@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
+from anybpf import _core
 from anybpf.btf import BTF
 from anybpf.errors import ClosedError, InputError, KeyExists, MapError, MapFull, NoSuchKey
-from anybpf.maps import EXIST, NOEXIST, Filter, Map, Queue
+from anybpf.maps import EXIST, NOEXIST, CommandRing, EventArray, Filter, Map, Queue, Ring
 from tests.btf.samples import compiled
 from tests.maps.faces import NoRuntime, a_map
 
@@ -209,6 +210,22 @@ def test_filters() -> None:
         seen.add(i)
     assert all(i in seen for i in range(50))
     assert sum(i in seen for i in range(1000, 2000)) < 100
+
+
+def test_rings() -> None:
+    ring = a_map("ringbuf", 0, 0, 4096)
+    assert isinstance(ring, Ring)
+    with ring.reader(timeout=0) as reader:
+        assert _core.RingProducer(ring).output_many([b"first", b"second"]) == (0, 2)
+        assert list(reader) == [b"first", b"second"]
+    events = a_map("perf_event_array", 4, 4, 2, extra=4096)
+    assert isinstance(events, EventArray)
+    with events.reader(timeout=0) as cpus:
+        assert list(cpus) == []
+    commands = a_map("user_ringbuf", 0, 0, 4096)
+    assert isinstance(commands, CommandRing)
+    with commands.writer() as writer:
+        writer.write(b"go")
 
 
 def test_prefixes() -> None:

@@ -7,7 +7,23 @@ from __future__ import annotations
 
 from anybpf.maps.codecs import Struct, struct_class
 from anybpf.maps.keeper import Keeper
-from anybpf.maps.map import ANY, EXIST, LOCK, NOEXIST, CPUView, Filter, Holder, Map, Queue, make
+from anybpf.maps.map import (
+    ANY,
+    EXIST,
+    LOCK,
+    NOEXIST,
+    CommandRing,
+    CPUView,
+    EventArray,
+    Filter,
+    Holder,
+    Map,
+    Queue,
+    Ring,
+    make,
+)
+from anybpf.maps.perf import Event, PerfReader
+from anybpf.maps.ring import Packed, RingReader, UserRing
 
 __all__ = [
     "ANY",
@@ -15,12 +31,20 @@ __all__ = [
     "LOCK",
     "NOEXIST",
     "CPUView",
+    "CommandRing",
+    "Event",
+    "EventArray",
     "Filter",
     "Holder",
     "Keeper",
     "Map",
+    "Packed",
+    "PerfReader",
     "Queue",
+    "Ring",
+    "RingReader",
     "Struct",
+    "UserRing",
     "make",
     "struct_class",
 ]

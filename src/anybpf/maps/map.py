@@ -17,6 +17,8 @@ from anybpf.errors import InputError
 from anybpf.maps.codecs import Codec, StructCodec
 from anybpf.maps.failures import fail
 from anybpf.maps.keeper import Keeper, Lent
+from anybpf.maps.perf import PerfReader
+from anybpf.maps.ring import RingReader, UserRing
 from anybpf.maps.typed import INDEXED, Wish, codec_by_wish, codec_for
 from anybpf.objects.specs import MapSpec
 from anybpf.platforms import Platform
@@ -402,7 +404,35 @@ class Holder(Map):
         }  # fmt: skip
 
 
+class Ring(Map):
+    """A ring buffer: records that programs put out, in order."""
+
+    def reader(self, timeout: float | None = None) -> RingReader:
+        """What reads it; a ring has one reader at a time."""
+        return RingReader(self, timeout)
+
+
+class CommandRing(Map):
+    """A user ring buffer: records for programs to drain."""
+
+    def writer(self) -> UserRing:
+        return UserRing(self)
+
+
+class EventArray(Map):
+    """A perf event array: a ring for each processor."""
+
+    def reader(
+        self, timeout: float | None = None, *, wake_events: int = 0, wake_bytes: int = 0
+    ) -> PerfReader:
+        """What reads all its rings; an array has one reader at a time."""
+        return PerfReader(self, timeout, wake_events=wake_events, wake_bytes=wake_bytes)
+
+
 _FACES: dict[str, type[Map]] = {
+    "ringbuf": Ring,
+    "user_ringbuf": CommandRing,
+    "perf_event_array": EventArray,
     "queue": Queue,
     "stack": Queue,
     "bloom_filter": Filter,
