@@ -245,7 +245,11 @@ class Comparer:
         side = st.sides.get(region.merge)
         for shift in self._shifts(st, region, side, 0):
             origin = (owner.address + shift) & WORD
-            if value.unknown is None and (word - origin - u64(value.offset)) & WORD != 0:
+            distance = (word - origin - u64(value.offset)) & WORD
+            if value.unknown is None:
+                if distance != 0:
+                    continue
+            elif self.words.get(value.unknown, distance) != distance:
                 continue
             if not self._bounds(region, owner, origin):
                 continue

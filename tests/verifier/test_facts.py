@@ -114,3 +114,44 @@ def test_the_facts_of_a_program() -> None:
     assert facts.branches == {7: TAKEN}
     assert facts.reached == {0, 1, 2, 3, 4, 5, 6, 7, 9, 10}
     assert facts.types[4][1:3] == "ms"
+
+
+def test_an_access_to_one_of_two_values_is_told_for_both() -> None:
+    code = assemble(
+        """
+        r6 = map[one]
+        *(u32 *)(r10 - 8) = 0
+        r2 = r10
+        r2 += -8
+        r1 = r6
+        call 1
+        if r0 == 0 goto out
+        r7 = r0
+        r7 += 8
+        call 5
+        if r0 s< 191 goto store
+        r2 = r10
+        r2 += -8
+        r1 = map[two]
+        call 1
+        if r0 == 0 goto out
+        r7 = r0
+        store:
+        *(u64 *)(r7 + 8) = 127
+        out:
+        r0 = 0
+        exit
+        """
+    )
+    maps = [array("one", 32), array("two", 32)]
+    result = verify_instructions(code, "kprobe", maps)
+    assert result.ok, result.findings
+    store = max(index for index, access in result.facts.accesses.items() if access.write)
+    access = result.facts.accesses[store]
+    assert (access.kind, access.map, access.low, access.high) == ("map_value", -1, 8, 24)
+
+
+def array(name: str, size: int) -> MapSpec:
+    spec = MapSpec(name, "array")
+    spec.key_size, spec.value_size, spec.max_entries = 4, size, 1
+    return spec

@@ -78,9 +78,10 @@ def low_half(st: State, value: Value) -> Value:
             return Value(NUMBER, 0, half, None)
         half = half.sibling
     half = Unknown(numbers.U32, LOW_HALF, 0, value)
-    st.tie(unknown)
-    half.sibling = unknown.low
-    unknown.low = half
+    if half.source is not None:  # else it hangs on too many others, and what it was is forgotten
+        st.tie(unknown)
+        half.sibling = unknown.low
+        unknown.low = half
     if cut_range is not numbers.U32:
         st.set_known(half, cut_range)
     return Value(NUMBER, 0, half, None)
@@ -135,9 +136,10 @@ def sign_extended(st: State, value: Value, bits: i64) -> Value:
             return Value(NUMBER, 0, signed, None)
         signed = signed.sibling
     signed = Unknown(numbers.S32, SIGNED_HALF, 0, half)
-    st.tie(unknown)
-    signed.sibling = unknown.signed
-    unknown.signed = signed
+    if signed.source is not None:
+        st.tie(unknown)
+        signed.sibling = unknown.signed
+        unknown.signed = signed
     if extended is not numbers.S32:
         st.set_known(signed, extended)
     return Value(NUMBER, 0, signed, None)

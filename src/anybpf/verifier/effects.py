@@ -306,6 +306,8 @@ class _Replacement:
         if found is None:
             found = Region(region.kind, region.size, region.nullable, region.index)
             found.low = region.low
+            found.least = region.least
+            found.most = region.most
             found.type = region.type
             found.parent = region.parent
             found.flags = (region.flags & ~(self.flag | TRUSTED)) | self.instead

@@ -170,6 +170,8 @@ class Inclusion:
             left.kind != right.kind
             or left.size < right.size
             or left.low > right.low
+            or left.least < right.least
+            or left.most > right.most
             or left.flags != right.flags
             or left.type != right.type
         ):

@@ -258,6 +258,10 @@ class Merger:
             made.type = left.type
             made.flags = left.flags
             made.parent = left.parent
+            least = right.least + shift
+            most = right.most + shift
+            made.least = left.least if left.least < least else least
+            made.most = left.most if left.most > most else most
             self._remember(made, left, right, shift)
             self.regions[key] = made
         return made, shift
@@ -309,6 +313,8 @@ class Merger:
             made.type = region.type
             made.flags = region.flags
             made.parent = region.parent
+            made.least = region.least
+            made.most = region.most
             if null_on_left:
                 self._remember(made, None, region, 0)
             else:

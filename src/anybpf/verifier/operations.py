@@ -377,7 +377,11 @@ class Access(Operation):
             high = ranges.plus(high, known.high)
         high = high + self.size
         region = pointer.region
-        index: i64 = -1 if region is None else region.index
+        index: i64 = -1
+        if region is not None:
+            index = region.index
+            low = low + region.least
+            high = high + region.most
         if self.seen_kinds == 0:
             self.seen_low = low
             self.seen_high = high

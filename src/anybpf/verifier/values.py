@@ -100,7 +100,8 @@ class Region:
 
     ``index`` is the frame of a stack region and the map of a map or map value, -1 for none.
     A region that a merge made stands for ``left`` on one side and ``right`` on the other, whose
-    origin lies ``shift`` bytes further on; None stands for the null pointer.
+    origin lies ``shift`` bytes further on; None stands for the null pointer. What a merge made, of
+    merges too, stands for something whose origin lies ``least`` to ``most`` bytes further on.
     """
 
     __slots__ = (
@@ -108,9 +109,11 @@ class Region:
         "flags",
         "index",
         "kind",
+        "least",
         "left",
         "low",
         "merge",
+        "most",
         "nullable",
         "parent",
         "right",
@@ -133,6 +136,8 @@ class Region:
         self.right: Region | None = None
         self.shift: i64 = 0
         self.depth: i64 = 0
+        self.least: i64 = 0
+        self.most: i64 = 0
 
 
 class Record:
