@@ -141,9 +141,9 @@ class Map:
     def _decode_value(self, value: bytes, /) -> Any: ...
     def _fail(self, what: str, status: int, key: object, /) -> None: ...
 
-# Programs and their runs. A stop, as data: end (enum anybpf_end of run.h; _core.ENDS has the names),
-# id of the program, slot in its code, and of an access its address, size and whether it wrote; the
-# value is bpf_throw's cookie.
+# Programs and their runs. A stop, as data: end (enum anybpf_end of run.h; _core.ENDS has the
+# names), id of the program, slot in its code, and of an access its address, size and whether it
+# wrote; the value is bpf_throw's cookie.
 Stop: TypeAlias = tuple[int, int, int, int, int, bool, int]
 # What a run came to: value, stop, packet, metadata in front of it, context, nanoseconds (all
 # repetitions), instructions spent of the budget, redirect (kind, map id, key, flags, value).
@@ -165,23 +165,24 @@ class Program:
     def __init__(
         self,
         domain: Domain,
-        id: int,
+        id: int,  # noqa: A002
         name: str,
         code: Buffer,
         maps: Sequence[Map],
         helpers: Sequence[object],
         codes: Sequence[int],
-        type: int = 0,
+        type: int = 0,  # noqa: A002
         context_size: int = 0,
         behaviour: int = 0,
         compatible: int = 0,
         packet_fields: tuple[int, int, int] = (-1, -1, -1),
         length_field: int = -1,
     ) -> None:
-        """`code` is in the machine's byte order. A helper is a number from `helper`, -1 for one that
-        is not there, or what Python has in its place. `packet_fields`: offsets in the context of
-        eight-byte pointers to the packet's data, end and metadata, `length_field` of a four-byte
-        length of the packet; -1: not there. ValueError says at which slot the code is refused."""
+        """`code` is in the machine's byte order. A helper is a number from `helper`, -1 for one
+        that is not there, or what Python has in its place. `packet_fields`: offsets in the
+        context of eight-byte pointers to the packet's data, end and metadata, `length_field` of a
+        four-byte length of the packet; -1: not there. ValueError says at which slot the code is
+        refused."""
 
     def __call__(self, memory: Buffer | None = None, /) -> int | Stop:
         """The fastest run: r1 = address and r2 = length of `memory`, or 0; r0, or why it stopped.
@@ -375,10 +376,10 @@ class Memory:
     """What a helper written in Python sees of the program, for the time of the call; then every use
     raises ValueError, as does what the program itself may not do.
 
-    A Python function in Program's `helpers` is called with as many of r1 to r5 as it has parameters,
-    as unsigned integers; if the first parameter is named `memory`, that is this object. Callables
-    that are no Python functions get it and all five. The result is what the program finds in r0,
-    None as 0. An exception ends the run with HELPER_FAILED, and is raised by `run`.
+    A Python function in Program's `helpers` is called with as many of r1 to r5 as it has
+    parameters, as unsigned integers; if the first parameter is named `memory`, that is this
+    object. Callables that are no Python functions get it and all five. The result is what the
+    program finds in r0, None as 0. An exception ends the run with HELPER_FAILED, and is raised by `run`.
     """
 
     def read(self, address: int, size: int, /) -> bytes: ...
@@ -395,8 +396,8 @@ class Memory:
     def packet(self) -> bytes | None: ...
 
 class Log:
-    """What the programs of a domain print; the oldest lines go when it is full. A domain has at most
-    one; without, what is printed is gone."""
+    """What the programs of a domain print; the oldest lines go when it is full. A domain has at
+    most one; without, what is printed is gone."""
 
     def __init__(self, domain: Domain, capacity: int = 65536) -> None: ...
     def read(self) -> tuple[int, int, int, int, str] | None:
@@ -432,8 +433,8 @@ class Routes:
     """What bpf_fib_lookup and bpf_check_mtu find in a domain. Addresses are bytes, 4 or 16.
 
     routes: (prefix, length, type, via or None, interface, table or 0, metric, mtu or 0, source or
-    None), with types 0 unicast, 1 local, 2 blackhole, 3 unreachable, 4 prohibit; interfaces: (index,
-    mtu, forwards, link address); neighbours: (interface, address, link address).
+    None), with types 0 unicast, 1 local, 2 blackhole, 3 unreachable, 4 prohibit; interfaces:
+    (index, mtu, forwards, link address); neighbours: (interface, address, link address).
     """
 
     def __init__(

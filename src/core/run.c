@@ -3,7 +3,9 @@
  * Copyright (c) the anybpf authors. SPDX-License-Identifier: MIT
  */
 #include "run.h"
+
 #include "interpreter.h"
+#include "ring.h"
 
 #include <string.h>
 
@@ -221,7 +223,7 @@ void anybpf_run_init(struct anybpf_run *run, struct anybpf_domain *domain, uint3
 }
 
 static inline uint64_t run_in_engine(struct anybpf_run *run, const struct anybpf_program *program,
-                              uint64_t r1, uint64_t r2)
+                                     uint64_t r1, uint64_t r2)
 {
     uint64_t (*native)(void *, struct anybpf_run *) =
         atomic_load_explicit(&program->native, memory_order_acquire);
@@ -231,8 +233,9 @@ static inline uint64_t run_in_engine(struct anybpf_run *run, const struct anybpf
     return anybpf_interpret(run, program, 0, r1, r2, 0, 0, 0);
 }
 
-static __attribute__((cold, noinline)) uint64_t run_counted(struct anybpf_run *run, const struct anybpf_program *program,
-                            uint64_t r1, uint64_t r2)
+static __attribute__((cold, noinline)) uint64_t run_counted(struct anybpf_run *run,
+                                                            const struct anybpf_program *program,
+                                                            uint64_t r1, uint64_t r2)
 {
     struct anybpf_program *counted = (struct anybpf_program *)(uintptr_t)program;
     uint64_t start = anybpf_clock_ns(ANYBPF_MONOTONIC);
@@ -242,6 +245,15 @@ static __attribute__((cold, noinline)) uint64_t run_counted(struct anybpf_run *r
     atomic_fetch_add_explicit(&counted->runs, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&counted->run_ns, time, memory_order_relaxed);
     return result;
+}
+
+/* A program that was stopped may have reserved records that nobody will submit. */
+static __attribute__((cold, noinline)) void abandon_records(struct anybpf_run *run,
+                                                            const struct anybpf_program *first)
+{
+    anybpf_rings_abandon(first->maps, first->map_count, run->seat);
+    if (run->program != first)
+        anybpf_rings_abandon(run->program->maps, run->program->map_count, run->seat);
 }
 
 uint64_t anybpf_run_program(struct anybpf_run *run, const struct anybpf_program *program,
@@ -280,5 +292,7 @@ uint64_t anybpf_run_program(struct anybpf_run *run, const struct anybpf_program 
     run->slice = 0;
     if (run->held_map != NULL)
         anybpf_release_held(run);
+    if (__builtin_expect(run->stop.end != ANYBPF_ENDED, 0))
+        abandon_records(run, program);
     return result;
 }

@@ -17,6 +17,7 @@ from anybpf.errors import AnyBPFError, InputError, NotFound, NotSupported, Verif
 from anybpf.maps import Map
 from anybpf.objects import load_spec
 from anybpf.objects.specs import CollectionSpec, MapSpec, ProgramSpec
+from anybpf.platforms.built import unbuilt
 from anybpf.platforms.table import near
 from anybpf.runtime.collection import Collection, Variable
 from anybpf.runtime.map import (
@@ -319,9 +320,10 @@ class _Load:
             if one is None:
                 one = _core.helper(name)
                 if one == -1 and name not in prepared.dead:
+                    why = unbuilt(self.runtime.platform, [f"bpf_{name}"])[f"bpf_{name}"]
                     raise NotSupported(
                         f"program {prepared.name}: the helper bpf_{name}",
-                        where="the embedded runtime",
+                        where=f"the embedded runtime ({why})",
                     )
             found.append(one)
         return found

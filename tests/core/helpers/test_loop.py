@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.core.helpers.running import Case
@@ -34,7 +36,7 @@ exit
 """
 
 
-def looped(turns: int, last: int = -1, flags: int = 0, **options: int) -> int:
+def looped(turns: int, last: int = -1, flags: int = 0, **options: Any) -> int:
     result = Case().run(LOOP.format(turns=turns, last=last, flags=flags), **options)
     assert not result.end
     return result.value

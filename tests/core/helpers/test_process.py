@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from struct import pack
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,8 @@ def event(present: int = 0, admin: int = 0, comm: bytes = b"", **words: int) -> 
 @pytest.mark.parametrize("name", WORDS)
 def test_the_event_says_it(name: str) -> None:
     text = f"call bpf_{name}\nexit"
-    known = event(WORDS[name][1], **{name: 0x1234567890})
+    word: dict[str, Any] = {name: 0x1234567890}
+    known = event(WORDS[name][1], **word)
     assert Case().run(text, event=known).value == 0x1234567890
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from struct import pack
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,6 @@ def test_the_context_comes_by_itself() -> None:
     context = pack("=QQIHxxII", 0, 0, 0, 0, 40, 2)
     one = "call bpf_sample_ebpf_extension_helper_implicit_1\nexit"
     two = "r1 = 3\ncall bpf_sample_ebpf_extension_helper_implicit_2\nexit"
-    options = {"kind": 999, "platform": "windows", "context_size": 32}
+    options: dict[str, Any] = {"kind": 999, "platform": "windows", "context_size": 32}
     assert Case().run(one, context=context, **options).value == 40
     assert Case().run(two, context=context, **options).value == 5
