@@ -379,7 +379,8 @@ class Memory:
     A Python function in Program's `helpers` is called with as many of r1 to r5 as it has
     parameters, as unsigned integers; if the first parameter is named `memory`, that is this
     object. Callables that are no Python functions get it and all five. The result is what the
-    program finds in r0, None as 0. An exception ends the run with HELPER_FAILED, and is raised by `run`.
+    program finds in r0, None as 0. An exception ends the run with HELPER_FAILED, and is raised by
+    `run`.
     """
 
     def read(self, address: int, size: int, /) -> bytes: ...
