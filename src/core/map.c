@@ -141,6 +141,12 @@ static int make_view(struct anybpf_domain *domain, struct anybpf_segment segment
     map->value_stride = padded(shape->value_size);
     map->inner = template;
     map->ops = anybpf_kind_ops(shape->kind);
+    if (shape->kind != ANYBPF_ARRAY_OF_MAPS && shape->kind != ANYBPF_HASH_OF_MAPS) {
+        if ((shape->flags & ANYBPF_PROGRAM_WRITES_ONLY) == 0)
+            map->quick_lookup = map->ops->lookup;
+        if ((shape->flags & ANYBPF_PROGRAM_READS_ONLY) == 0)
+            map->quick_update = map->ops->update;
+    }
     if (fresh) {
         map->header->version = VERSION;
         map->header->id = id;
