@@ -5,7 +5,6 @@ NumPy is imported when something here is first called, and not needed for anythi
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from anybpf.errors import InputError, NotSupported
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from anybpf.maps.map import Map
 
 
-def numpy() -> ModuleType:
+def numpy() -> Any:
     """NumPy, if it is installed."""
     try:
         import numpy
