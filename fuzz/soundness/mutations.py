@@ -292,7 +292,7 @@ MUTATIONS: Final[list[Mutation]] = [
     Mutation(
         "the packet stays good when it moves",
         "state.py",
-        "        self.packet = Region(PACKET, 0, False, -1)\n        self.reach = {}",
+        "        self.packet = Region(PACKET, 0, False, -1)\n        self.reach = NO_REACH",
         "        self.reach = self.reach",
     ),
 ]

@@ -24,7 +24,9 @@ from fuzz.soundness.generate import Generator, standard_maps
 from fuzz.soundness.live import ALL_REGISTERS, ALL_SLOTS, Live
 from fuzz.soundness.machine import Machine
 from fuzz.soundness.minimise import without
+from fuzz.soundness.mutations import MUTATIONS, Mutation
 from fuzz.soundness.scene import Scene
+from tests.conftest import ROOT
 from tests.isa import conformance
 
 LINUX = get("linux")
@@ -156,3 +158,11 @@ def test_what_is_read_again() -> None:
     live = Live(Code(assemble(text + "exit; out: r0 = 0; exit")), Scene(LINUX, "xdp", []))
     assert [bin(bits).count("1") for bits in live.registers[:6]] == [1, 2, 2, 2, 1, 0]
     assert list(live.slots[:4]) == [0, 0, 1 << 63, 0]
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=[one.name for one in MUTATIONS])
+def test_every_bug_can_still_be_planted(mutation: Mutation) -> None:
+    """Whether each is found takes minutes: `fuzz/verifier.py --mutations`."""
+    text = (ROOT / "src" / "anybpf" / "verifier" / mutation.file).read_text()
+    assert text.count(mutation.old) == 1
+    assert mutation.old != mutation.new
