@@ -324,20 +324,6 @@ static void mark_functions(const struct anybpf_program *program, uint8_t *begins
     }
 }
 
-/* Calls whose helper need not be asked, if all is as it mostly is. */
-static enum anybpf_code quick_call(const struct anybpf_program *program, int32_t index)
-{
-    anybpf_helper helper = program->helpers[index];
-
-    if (program->map_count == 0 || helper == NULL)
-        return ANYBPF_CODE_CALL_HELPER;
-    if (helper == anybpf_helper_by_name("map_lookup_elem"))
-        return ANYBPF_CODE_LOOKUP;
-    if (helper == anybpf_helper_by_name("map_update_elem"))
-        return ANYBPF_CODE_UPDATE;
-    return ANYBPF_CODE_CALL_HELPER;
-}
-
 static const char *check_call(const struct anybpf_program *program, const struct anybpf_slot *insn)
 {
     if (insn->opcode != (CALL << 4 | JMP) || insn->src == LOCAL)
@@ -381,8 +367,6 @@ const char *anybpf_decode(struct anybpf_program *program, uint32_t *slot)
         code_here = anybpf_code_of(program, i);
         if (frames_are_fixed)
             code_here = without_check(code_here, &insn);
-        if (code_here == ANYBPF_CODE_CALL_HELPER)
-            code_here = quick_call(program, insn.imm);
         codes[i] = (uint16_t)code_here;
         op->dst = insn.dst;
         op->src = insn.src;

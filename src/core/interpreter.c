@@ -106,15 +106,6 @@ static __attribute__((cold, noinline)) void misaligned(struct anybpf_run *run, u
     run->stop.size = size;
 }
 
-/* The map that r1 points to is remembered with the call, if it is one of the program's. */
-static __attribute__((cold, noinline)) void remember_map(const struct anybpf_program *program,
-                                                         struct anybpf_op *op, uint64_t address)
-{
-    for (uint32_t i = 0; i < program->map_count && i <= (uint32_t)INT16_MAX; i++)
-        if ((uint64_t)(uintptr_t)program->maps[i] == address)
-            __atomic_store_n(&op->offset, (int16_t)i, __ATOMIC_RELAXED);
-}
-
 /* A classic load, from the packet's first byte on. Places below it have names on Linux, and nothing
  * is there for us. */
 static bool packet_load(const struct anybpf_run *run, uint32_t place, uint32_t size,

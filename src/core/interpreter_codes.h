@@ -48,7 +48,7 @@
     X(BAD) /* the second half of a 16-byte load, a call of nothing */                              \
     ANYBPF_FUSED(X)
 
-/* Two instructions in one step, and calls that are made without their helper. Only the decoder's last pass makes them, and tracing takes them
+/* Two instructions in one step. Only the decoder's last pass makes them, and tracing takes them
  * apart again; the second half stands decoded in its own slot, for those who jump to it. */
 #define ANYBPF_FUSED(X)                                                                            \
     X(MOV_MOV) X(MOV_IMM_MOV_IMM) X(MOV_ADD_IMM) X(MOV_ADD_REG) X(MOV_AND_IMM) X(MOV32_AND32_IMM)  \
@@ -56,8 +56,7 @@
     ANYBPF_SIZES(X, ADD_LOAD) ANYBPF_SIZES(X, MOV_ADD_LOAD)                                        \
     X(ADD_IMM_JA_BACK) X(ADD_IMM_JEQ64_IMM) X(ADD_IMM_JNE64_IMM) X(ADD_IMM_JGT64_IMM)              \
     X(ADD_IMM_JNE64_IMM_BACK) X(ADD_IMM_JLT64_IMM_BACK) X(ADD_IMM_JLT64_REG_BACK)                  \
-    X(MOV_IMM_EXIT) X(MOV_IMM_CALL)                                                                \
-    X(LOOKUP) X(UPDATE) /* calls of map_lookup_elem and map_update_elem */
+    X(MOV_IMM_EXIT) X(MOV_IMM_CALL)
 
 #define ANYBPF_NAME_CODE(NAME) ANYBPF_CODE_##NAME,
 enum anybpf_code { ANYBPF_CODES(ANYBPF_NAME_CODE) ANYBPF_CODE_COUNT };

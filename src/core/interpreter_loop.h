@@ -482,42 +482,6 @@ CALL_HELPER: {
     NEXT;
 }
 
-#define REMEMBERED program->maps[__atomic_load_n(&op->offset, __ATOMIC_RELAXED)]
-/* The stack region has a frame at least, which no key or value asked about here is larger than. */
-#define ON_STACK(address, bytes)                                                                   \
-    ((address) - run->region[ANYBPF_STACK_REGION].start <=                                         \
-     run->region[ANYBPF_STACK_REGION].size - (bytes))
-LOOKUP: {
-    struct anybpf_map *map = REMEMBERED;
-
-    if (UNLIKELY(r[1] != (uint64_t)(uintptr_t)map)) {
-        remember_map(program, op, r[1]);
-        goto CALL_HELPER;
-    }
-    if (map->quick_lookup == NULL || map->shape.key_size > ANYBPF_FRAME_BYTES ||
-        !ON_STACK(r[2], map->shape.key_size))
-        goto CALL_HELPER;
-    r[0] = (uint64_t)(uintptr_t)map->quick_lookup(map, (const void *)(uintptr_t)r[2], run->seat);
-    NEXT;
-}
-UPDATE: {
-    struct anybpf_map *map = REMEMBERED;
-    int status;
-
-    if (UNLIKELY(r[1] != (uint64_t)(uintptr_t)map)) {
-        remember_map(program, op, r[1]);
-        goto CALL_HELPER;
-    }
-    if (map->quick_update == NULL || map->shape.key_size > ANYBPF_FRAME_BYTES ||
-        map->shape.value_size > ANYBPF_FRAME_BYTES || !ON_STACK(r[2], map->shape.key_size) ||
-        !ON_STACK(r[3], map->shape.value_size) || (r[4] & ANYBPF_WITH_LOCK) != 0)
-        goto CALL_HELPER;
-    status = map->quick_update(map, (const void *)(uintptr_t)r[2], (const void *)(uintptr_t)r[3],
-                               r[4], run->seat);
-    r[0] = (uint64_t)program->codes[status];
-    NEXT;
-}
-
 after_helper:
     if (run->stop.end != ANYBPF_ENDED)
         goto stopped;
@@ -609,8 +573,6 @@ stopped:
 #undef NEXT
 #undef BYTES_ON
 #undef JUMP
-#undef REMEMBERED
-#undef ON_STACK
 #undef DST
 #undef SRC
 #undef IMM

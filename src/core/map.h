@@ -201,7 +201,7 @@ struct anybpf_map_ops {
 struct anybpf_map {
     struct anybpf_object object; /* first: found by number */
     const struct anybpf_map_ops *ops;
-    /* What programs get from `ops` where helpers would not do more than call it; else NULL. */
+    /* What programs get from `ops` where a helper need not look at the kind or flags; else NULL. */
     void *(*quick_lookup)(struct anybpf_map *map, const void *key, uint32_t seat);
     int (*quick_update)(struct anybpf_map *map, const void *key, const void *value, uint64_t flags,
                         uint32_t seat);

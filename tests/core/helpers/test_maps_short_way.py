@@ -1,4 +1,4 @@
-"""Calls that the interpreter makes without their helper: they come to what the helper would."""
+"""Look-ups and updates on their short way and on the long one come to the same."""
 
 from __future__ import annotations
 
@@ -33,7 +33,6 @@ exit
 
 
 def test_one_call_meets_several_maps() -> None:
-    """The map that a call remembers is only a guess."""
     case = Case(ARRAY, HASH)
     case.maps[0].update(key(1), value(10))
     case.maps[1].update(key(1), value(20))
