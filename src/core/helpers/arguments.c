@@ -99,13 +99,12 @@ int64_t anybpf_fetch_string(struct anybpf_run *run, char *to, uint64_t from, siz
 
 struct anybpf_map *anybpf_map_argument(struct anybpf_run *run, uint64_t address)
 {
-    const struct anybpf_program *program = run->program;
+    struct anybpf_map *own = anybpf_own_map(run, address);
     const void *wanted = at(address);
     uint32_t i;
 
-    for (i = 0; i < program->map_count; i++)
-        if (program->maps[i] == wanted)
-            return program->maps[i];
+    if (own != NULL)
+        return own;
     for (i = 0; i < sizeof(run->inner) / sizeof(run->inner[0]); i++)
         if (run->inner[i].map == wanted) {
             /* Numbers are never used twice: the map of that number is this one or is gone. */

@@ -79,6 +79,18 @@ int64_t anybpf_fetch_string(struct anybpf_run *run, char *to, uint64_t from, siz
 
 /* The map that an argument is, or NULL: one the program was given, or that a look-up gave it. */
 struct anybpf_map *anybpf_map_argument(struct anybpf_run *run, uint64_t address);
+
+/* Only one of the program's own maps, as it mostly is; else NULL. */
+static inline struct anybpf_map *anybpf_own_map(const struct anybpf_run *run, uint64_t address)
+{
+    const struct anybpf_program *program = run->program;
+    uint32_t i;
+
+    for (i = 0; i < program->map_count; i++)
+        if ((uint64_t)(uintptr_t)program->maps[i] == address)
+            return program->maps[i];
+    return NULL;
+}
 /* Says that a look-up gave the program this map. */
 void anybpf_map_found(struct anybpf_run *run, const struct anybpf_map *map);
 /* The map, known to the program, whose values an address is among; NULL: none. */

@@ -21,18 +21,6 @@ static bool may_write(const struct anybpf_map *map)
     return (map->shape.flags & ANYBPF_PROGRAM_READS_ONLY) == 0;
 }
 
-/* One of the program's own maps, as it mostly is; else NULL. */
-static inline struct anybpf_map *own_map(const struct anybpf_run *run, uint64_t address)
-{
-    const struct anybpf_program *program = run->program;
-    uint32_t i;
-
-    for (i = 0; i < program->map_count; i++)
-        if ((uint64_t)(uintptr_t)program->maps[i] == address)
-            return program->maps[i];
-    return NULL;
-}
-
 /* Whether bytes lie on the stack, where keys and values mostly are. */
 static inline bool on_stack(const struct anybpf_run *run, uint64_t address, uint32_t size)
 {
@@ -44,12 +32,13 @@ static inline bool on_stack(const struct anybpf_run *run, uint64_t address, uint
 
 ANYBPF_HELPER(map_lookup_elem)
 {
-    struct anybpf_map *map = own_map(run, r1);
+    struct anybpf_map *map = anybpf_own_map(run, r1);
     void *found;
 
     if (map != NULL && map->quick_lookup != NULL && on_stack(run, r2, map->shape.key_size))
         return (uint64_t)(uintptr_t)map->quick_lookup(map, at(r2), run->seat);
-    map = anybpf_map_argument(run, r1);
+    if (map == NULL)
+        map = anybpf_map_argument(run, r1);
 
     UNUSED3(r3, r4, r5);
     if (map == NULL || map->ops->lookup == NULL || !may_read(map) ||
@@ -74,12 +63,13 @@ ANYBPF_HELPER(map_lookup_percpu_elem)
 
 ANYBPF_HELPER(map_update_elem)
 {
-    struct anybpf_map *map = own_map(run, r1);
+    struct anybpf_map *map = anybpf_own_map(run, r1);
 
     if (map != NULL && map->quick_update != NULL && on_stack(run, r2, map->shape.key_size) &&
         on_stack(run, r3, map->shape.value_size) && (r4 & ANYBPF_WITH_LOCK) == 0)
         return anybpf_result(run, map->quick_update(map, at(r2), at(r3), r4, run->seat));
-    map = anybpf_map_argument(run, r1);
+    if (map == NULL)
+        map = anybpf_map_argument(run, r1);
 
     UNUSED1(r5);
     if (map == NULL)

@@ -207,3 +207,21 @@ bool anybpf_fifo_check(struct anybpf_map *map, char *why, size_t why_size)
     }
     return true;
 }
+
+int anybpf_fifo_read(struct anybpf_map *map, const void *key, void *value, uint64_t flags)
+{
+    (void)key;
+    return flags == 0 ? map->ops->peek(map, value) : ANYBPF_BAD_FLAGS;
+}
+
+int anybpf_fifo_write(struct anybpf_map *map, const void *key, const void *value, uint64_t flags)
+{
+    (void)key;
+    return anybpf_fifo_push(map, value, flags);
+}
+
+int anybpf_fifo_take(struct anybpf_map *map, const void *key, void *value)
+{
+    (void)key;
+    return map->ops->pop(map, value);
+}

@@ -17,4 +17,9 @@ int anybpf_fifo_push(struct anybpf_map *map, const void *value, uint64_t flags);
 /* The newest or the oldest; copied, and taken away if `remove`. */
 int anybpf_fifo_get(struct anybpf_map *map, void *value, bool newest, bool remove);
 
+/* Without a key: a push, and the kind's own peek and pop. */
+int anybpf_fifo_read(struct anybpf_map *map, const void *key, void *value, uint64_t flags);
+int anybpf_fifo_write(struct anybpf_map *map, const void *key, const void *value, uint64_t flags);
+int anybpf_fifo_take(struct anybpf_map *map, const void *key, void *value);
+
 #endif

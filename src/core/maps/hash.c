@@ -34,21 +34,7 @@ static int update(struct anybpf_map *map, const void *key, const void *value, ui
 
 const struct anybpf_map_ops anybpf_hash_ops = {
     .name = "hash",
-    .measure = anybpf_table_measure,
-    .init = anybpf_table_init,
-    .open = anybpf_table_open,
-    .close = anybpf_table_close,
+    ANYBPF_TABLE_OPS,
     .lookup = lookup,
     .update = update,
-    .erase = anybpf_table_erase,
-    .read = anybpf_table_read,
-    .write = anybpf_table_write,
-    .take = anybpf_table_take,
-    .next = anybpf_table_next,
-    .scan = anybpf_table_scan,
-    .count = anybpf_table_count,
-    .each = anybpf_table_each,
-    .key_of = anybpf_table_key_of,
-    .settle = anybpf_table_settle,
-    .check = anybpf_table_check,
 };

@@ -14,32 +14,10 @@ static void *lookup_cpu(struct anybpf_map *map, const void *key, uint32_t cpu)
     return anybpf_value(table, place, cpu);
 }
 
-static int update(struct anybpf_map *map, const void *key, const void *value, uint64_t flags,
-                  uint32_t seat)
-{
-    if (seat >= anybpf_table_of(map)->copies)
-        return ANYBPF_NOT_SUPPORTED; /* a guest has no value of its own */
-    return anybpf_table_update(map, key, value, flags, seat, seat);
-}
-
 const struct anybpf_map_ops anybpf_percpu_hash_ops = {
     .name = "percpu_hash",
-    .measure = anybpf_table_measure,
-    .init = anybpf_table_init,
-    .open = anybpf_table_open,
-    .close = anybpf_table_close,
+    ANYBPF_TABLE_OPS,
     .lookup = lookup_cpu, /* a seat is a processor's number, or too large */
-    .update = update,
-    .erase = anybpf_table_erase,
+    .update = anybpf_table_update_own,
     .lookup_cpu = lookup_cpu,
-    .read = anybpf_table_read,
-    .write = anybpf_table_write,
-    .take = anybpf_table_take,
-    .next = anybpf_table_next,
-    .scan = anybpf_table_scan,
-    .count = anybpf_table_count,
-    .each = anybpf_table_each,
-    .key_of = anybpf_table_key_of,
-    .settle = anybpf_table_settle,
-    .check = anybpf_table_check,
 };

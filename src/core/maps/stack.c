@@ -15,24 +15,6 @@ static int peek(struct anybpf_map *map, void *value)
     return anybpf_fifo_get(map, value, true, false);
 }
 
-static int read_value(struct anybpf_map *map, const void *key, void *value, uint64_t flags)
-{
-    (void)key;
-    return flags == 0 ? peek(map, value) : ANYBPF_BAD_FLAGS;
-}
-
-static int write_value(struct anybpf_map *map, const void *key, const void *value, uint64_t flags)
-{
-    (void)key;
-    return anybpf_fifo_push(map, value, flags);
-}
-
-static int take(struct anybpf_map *map, const void *key, void *value)
-{
-    (void)key;
-    return pop(map, value);
-}
-
 const struct anybpf_map_ops anybpf_stack_ops = {
     .name = "stack",
     .measure = anybpf_fifo_measure,
@@ -40,9 +22,9 @@ const struct anybpf_map_ops anybpf_stack_ops = {
     .push = anybpf_fifo_push,
     .pop = pop,
     .peek = peek,
-    .read = read_value,
-    .write = write_value,
-    .take = take,
+    .read = anybpf_fifo_read,
+    .write = anybpf_fifo_write,
+    .take = anybpf_fifo_take,
     .count = anybpf_fifo_count,
     .check = anybpf_fifo_check,
 };

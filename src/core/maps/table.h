@@ -665,6 +665,9 @@ bool anybpf_table_evict(struct anybpf_map *map);
 /* table_change.c: what is done to keys. `copy` is a CPU's number or ANYBPF_ALL_COPIES_OF_ENTRY. */
 int anybpf_table_update(struct anybpf_map *map, const void *key, const void *value,
                         uint64_t flags, uint32_t seat, uint32_t copy);
+/* The seat's own copy, of per-CPU kinds; a guest has none. */
+int anybpf_table_update_own(struct anybpf_map *map, const void *key, const void *value,
+                            uint64_t flags, uint32_t seat);
 int anybpf_table_write(struct anybpf_map *map, const void *key, const void *value, uint64_t flags);
 int anybpf_table_erase(struct anybpf_map *map, const void *key, uint32_t seat);
 /* With all locks that it takes. */
@@ -682,5 +685,13 @@ int anybpf_table_scan(struct anybpf_map *map, uint64_t *cursor, void *keys, void
 uint64_t anybpf_table_each(struct anybpf_map *map, uint32_t seat,
                            int (*visit)(void *arg, const void *key, void *value), void *arg);
 const void *anybpf_table_key_of(struct anybpf_map *map, const void *value);
+
+/* What hash maps have in common, in their tables of operations. */
+#define ANYBPF_TABLE_OPS                                                                           \
+    .measure = anybpf_table_measure, .init = anybpf_table_init, .open = anybpf_table_open,         \
+    .close = anybpf_table_close, .erase = anybpf_table_erase, .read = anybpf_table_read,           \
+    .write = anybpf_table_write, .take = anybpf_table_take, .next = anybpf_table_next,             \
+    .scan = anybpf_table_scan, .count = anybpf_table_count, .each = anybpf_table_each,             \
+    .key_of = anybpf_table_key_of, .settle = anybpf_table_settle, .check = anybpf_table_check
 
 #endif

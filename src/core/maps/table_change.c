@@ -516,3 +516,11 @@ int anybpf_table_read(struct anybpf_map *map, const void *key, void *value, uint
         anybpf_table_touch(table, place);
     return status;
 }
+
+int anybpf_table_update_own(struct anybpf_map *map, const void *key, const void *value,
+                            uint64_t flags, uint32_t seat)
+{
+    if (seat >= anybpf_table_of(map)->copies)
+        return ANYBPF_NOT_SUPPORTED;
+    return anybpf_table_update(map, key, value, flags, seat, seat);
+}
