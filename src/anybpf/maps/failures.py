@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from anybpf import _core
 from anybpf.errors import AnyBPFError, ClosedError, KeyExists, MapError, MapFull, NoSuchKey
+
+# The core's statuses by name.
+STATUS: Final = {name: number for number, name in enumerate(_core.STATUSES)}
 
 # By status: what was found, and what to do about it. {k} is the key.
 _WORDS: dict[str, tuple[type[MapError], str]] = {

@@ -15,7 +15,7 @@ from anybpf import _core
 from anybpf.btf import BTF
 from anybpf.errors import InputError
 from anybpf.maps.codecs import Codec, StructCodec
-from anybpf.maps.failures import fail
+from anybpf.maps.failures import STATUS, fail
 from anybpf.maps.keeper import Keeper, Lent
 from anybpf.maps.perf import PerfReader
 from anybpf.maps.ring import RingReader, UserRing
@@ -122,7 +122,7 @@ class Map(_core.Map):
         """Take an entry out and return its value; :class:`NoSuchKey` if there is none."""
         raw = super().take(self.key.encode(key))
         if raw is None:
-            self._fail("look up and delete", _core.STATUSES.index("MISSING"), key)
+            self._fail("look up and delete", STATUS["MISSING"], key)
         return self._decode_value(raw)
 
     def pop(self, key: Any = None, *default: Any) -> Any:
@@ -131,7 +131,7 @@ class Map(_core.Map):
         if raw is not None:
             return self._decode_value(raw)
         if not default:
-            self._fail("take out", _core.STATUSES.index("MISSING"), key)
+            self._fail("take out", STATUS["MISSING"], key)
         return default[0]
 
     # All entries.
@@ -347,7 +347,7 @@ class Queue(Map):
         if raw is not None:
             return self.value.decode(raw)
         if not default:
-            self._fail("pop", _core.STATUSES.index("EMPTY"), None)
+            self._fail("pop", STATUS["EMPTY"], None)
         return default[0]
 
     def peek(self) -> Any:
@@ -375,7 +375,7 @@ class Holder(Map):
     def __getitem__(self, key: Any) -> Any:
         held = self.keeper.held(self.key.encode(key))
         if held is None:
-            self._fail("lookup", _core.STATUSES.index("MISSING"), key)
+            self._fail("lookup", STATUS["MISSING"], key)
         return held
 
     def get(self, key: Any, default: Any = None) -> Any:

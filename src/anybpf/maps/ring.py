@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from types import TracebackType
 from typing import Final, Self
 
 from typing_extensions import Buffer
 
 from anybpf import _core
 from anybpf.errors import ClosedError, RingTimeout
+from anybpf.maps.failures import STATUS
 from anybpf.maps.reading import BATCH, Clock, Reader
 
-_NO_SPACE: Final = _core.STATUSES.index("NO_SPACE")
+_NO_SPACE: Final = STATUS["NO_SPACE"]
 
 
 class Packed:
@@ -194,12 +194,7 @@ class UserRing:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

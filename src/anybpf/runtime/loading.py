@@ -15,6 +15,7 @@ from anybpf import _core
 from anybpf.engines import Prepared, prepare
 from anybpf.errors import AnyBPFError, InputError, NotFound, NotSupported, VerifierError
 from anybpf.maps import Map
+from anybpf.maps.failures import STATUS
 from anybpf.objects import load_spec
 from anybpf.objects.specs import CollectionSpec, MapSpec, ProgramSpec
 from anybpf.platforms.built import unbuilt
@@ -22,7 +23,6 @@ from anybpf.platforms.table import near
 from anybpf.runtime.collection import Collection, Variable
 from anybpf.runtime.map import (
     READ_ONLY_KINDS,
-    STATUS,
     MapKeeper,
     MapRecord,
     create_map,

@@ -17,6 +17,7 @@ from anybpf.btf import BTF
 from anybpf.engines.interpreter import kept_name
 from anybpf.errors import InputError, NotSupported
 from anybpf.maps import Map, make
+from anybpf.maps.failures import STATUS
 from anybpf.objects.specs import MapSpec
 from anybpf.platforms.model import MapType
 from anybpf.runtime.habits import CORE_KINDS, core_flags, habits_of
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from anybpf.runtime.runtime import Runtime
     from anybpf.runtime.types import TypesRecord
 
-STATUS = {name: number for number, name in enumerate(_core.STATUSES)}
 READ_ONLY_KINDS = ("rodata", "kconfig")
 
 
