@@ -9,17 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checks.h"
+
 #include "anybpf.h"
 #include "program.h"
 #include "trace.h"
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            printf("%s:%d: %s\n", __FILE__, __LINE__, #condition);                                 \
-            exit(1);                                                                               \
-        }                                                                                          \
-    } while (0)
 
 #define HOST_IS_BIG (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
 #define SLOTS 48u

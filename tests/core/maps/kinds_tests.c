@@ -5,6 +5,8 @@
  * Copyright (c) the anybpf authors. SPDX-License-Identifier: MIT
  */
 #define _GNU_SOURCE
+#include "../checks.h"
+
 #include "maps/arena.h"
 #include "maps/devmap.h"
 #include "maps/local_storage.h"
@@ -18,14 +20,6 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define CHECK(condition)                                                                          \
-    do {                                                                                          \
-        if (!(condition)) {                                                                       \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                       \
-            exit(1);                                                                              \
-        }                                                                                         \
-    } while (0)
 
 #define THREADS 8u
 #define CPUS 8u

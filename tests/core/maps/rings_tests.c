@@ -3,6 +3,8 @@
  * Copyright (c) the anybpf authors. SPDX-License-Identifier: MIT
  */
 #define _GNU_SOURCE
+#include "../checks.h"
+
 #include "ring.h"
 
 #include <pthread.h>
@@ -12,14 +14,6 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define CHECK(condition)                                                       \
-    do {                                                                       \
-        if (!(condition)) {                                                    \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);    \
-            exit(1);                                                           \
-        }                                                                      \
-    } while (0)
 
 #define PRODUCERS 8u
 #define CPUS 8u
