@@ -118,8 +118,8 @@ def test_wrong_values_name_the_field(btf: BTF) -> None:
 def test_keys_can_be_keys(btf: BTF) -> None:
     codec = codec_of(btf, btf.get("inner").id)
     raw = codec.encode({"port": 1, "name": "a"})
-    key = codec.decode_key(raw)  # type: ignore[attr-defined]
-    assert {key: 1}[codec.decode_key(raw)] == 1  # type: ignore[attr-defined]
+    key = codec.decode_key(raw)
+    assert {key: 1}[codec.decode_key(raw)] == 1
     with pytest.raises(TypeError, match="cannot be changed"):
         key.port = 2
     changed = key.replace(port=2)

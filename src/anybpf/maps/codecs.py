@@ -53,6 +53,10 @@ class Codec:
     def decode(self, data: Readable) -> Any:
         return self.read(data, 0)
 
+    def decode_key(self, data: bytes) -> Any:
+        """As `decode`, of a key: what cannot be changed."""
+        return self.decode(data)
+
     def encode(self, value: Any) -> bytes:
         if isinstance(value, bytes | bytearray | memoryview) and len(value) == self.size:
             return bytes(value)

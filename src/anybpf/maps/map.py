@@ -14,7 +14,7 @@ from typing import Any, NoReturn, Self
 from anybpf import _core
 from anybpf.btf import BTF
 from anybpf.errors import InputError
-from anybpf.maps.codecs import Codec, StructCodec
+from anybpf.maps.codecs import Codec
 from anybpf.maps.failures import STATUS, fail
 from anybpf.maps.keeper import Keeper, Lent
 from anybpf.maps.perf import PerfReader
@@ -87,9 +87,7 @@ class Map(_core.Map):
 
     def decode_key(self, key: bytes) -> Any:
         """A key's bytes as the object that this map takes and gives."""
-        if isinstance(self.key, StructCodec):
-            return self.key.decode_key(key)
-        return self.key.decode(key)
+        return self.key.decode_key(key)
 
     def _fail(self, what: str, status: int, key: object) -> NoReturn:
         spec = self.spec
