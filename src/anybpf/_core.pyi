@@ -177,12 +177,13 @@ class Program:
         compatible: int = 0,
         packet_fields: tuple[int, int, int] = (-1, -1, -1),
         length_field: int = -1,
+        handler: int = 0,
     ) -> None:
         """`code` is in the machine's byte order. A helper is a number from `helper`, -1 for one
         that is not there, or what Python has in its place. `packet_fields`: offsets in the
         context of eight-byte pointers to the packet's data, end and metadata, `length_field` of a
-        four-byte length of the packet; -1: not there. ValueError says at which slot the code is
-        refused."""
+        four-byte length of the packet; -1: not there. `handler`: the slot of the function that
+        handles exceptions; 0: none. ValueError says at which slot the code is refused."""
 
     def __call__(self, memory: Buffer | None = None, /) -> int | Stop:
         """The fastest run: r1 = address and r2 = length of `memory`, or 0; r0, or why it stopped.

@@ -315,6 +315,7 @@ static uint16_t fused(const struct anybpf_op *op, const uint16_t *codes, uint32_
 static void mark_functions(const struct anybpf_program *program, uint8_t *begins)
 {
     begins[0] = 1;
+    begins[program->handler] = 1;
     for (uint32_t i = 0; i < program->slots; i++) {
         struct anybpf_slot insn = slot_at(program, i);
 

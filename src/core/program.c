@@ -11,6 +11,8 @@
 
 #define HOST_IS_BIG (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
 
+#define LOAD_WIDE 0x18
+
 /* More than any system loads; and what the distances of ops can express. */
 #define MOST_SLOTS (1u << 24)
 
@@ -73,6 +75,7 @@ static struct anybpf_program *new_program(struct anybpf_domain *domain,
     program->context_size = spec->context_size;
     program->behaviour = spec->behaviour;
     program->compatible = spec->compatible;
+    program->handler = spec->handler;
     program->owner = spec->owner;
     if (program->code == NULL || program->maps == NULL || program->helpers == NULL ||
         program->helper_data == NULL) {
@@ -80,6 +83,14 @@ static struct anybpf_program *new_program(struct anybpf_domain *domain,
         return NULL;
     }
     return program;
+}
+
+/* Whether an instruction begins at a slot: the second half of a wide one does not. */
+static bool begins_at(const struct anybpf_program *program, uint32_t slot)
+{
+    return slot < program->slots &&
+           (slot == 0 ||
+            anybpf_read_slot(program->code, slot - 1, HOST_IS_BIG).opcode != LOAD_WIDE);
 }
 
 int anybpf_program_create(struct anybpf_domain *domain, const struct anybpf_program_spec *spec,
@@ -103,6 +114,12 @@ int anybpf_program_create(struct anybpf_domain *domain, const struct anybpf_prog
     program = new_program(domain, spec);
     if (program == NULL)
         return ANYBPF_NO_MEMORY;
+    if (!begins_at(program, spec->handler)) {
+        free_program(program);
+        fault->slot = spec->handler;
+        fault->text = "no instruction begins there, where the handler of exceptions is to be";
+        return ANYBPF_BAD_ARGUMENT;
+    }
     problem = anybpf_decode(program, &slot);
     if (problem != NULL) {
         free_program(program);

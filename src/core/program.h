@@ -24,6 +24,7 @@ struct anybpf_program_spec {
     uint32_t context_size;
     uint32_t behaviour;
     uint64_t compatible;
+    uint32_t handler; /* slot of the function that handles exceptions; 0: none */
     void *owner;
 };
 

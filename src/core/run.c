@@ -256,6 +256,39 @@ static __attribute__((cold, noinline)) void abandon_records(struct anybpf_run *r
         anybpf_rings_abandon(run->program->maps, run->program->map_count, run->seat);
 }
 
+/* A program threw, and names a function for that case: it is given the cookie, in the frame where the
+ * program began, and its result is the run's. */
+static __attribute__((cold, noinline)) uint64_t handle_thrown(struct anybpf_run *run)
+{
+    const struct anybpf_program *program = run->program;
+    uint64_t result;
+
+    run->next_program = NULL;
+    run->frames = 1;
+    run->stop.end = ANYBPF_ENDED;
+    set_stack(run);
+    take_slice(run);
+    result = anybpf_interpret(run, program, program->handler, run->stop.value, 0, 0, 0, 0);
+    if (run->slice > 0)
+        run->budget += (uint64_t)run->slice;
+    run->slice = 0;
+    if (run->held_map != NULL)
+        anybpf_release_held(run);
+    if (run->stop.end != ANYBPF_ENDED)
+        abandon_records(run, program);
+    return result;
+}
+
+static __attribute__((cold, noinline)) uint64_t end_stopped(struct anybpf_run *run,
+                                                            const struct anybpf_program *first,
+                                                            uint64_t result)
+{
+    abandon_records(run, first);
+    if (run->stop.end == ANYBPF_THROWN && run->program->handler != 0)
+        return handle_thrown(run);
+    return result;
+}
+
 uint64_t anybpf_run_program(struct anybpf_run *run, const struct anybpf_program *program,
                             uint64_t r1, uint64_t r2)
 {
@@ -293,6 +326,6 @@ uint64_t anybpf_run_program(struct anybpf_run *run, const struct anybpf_program 
     if (run->held_map != NULL)
         anybpf_release_held(run);
     if (__builtin_expect(run->stop.end != ANYBPF_ENDED, 0))
-        abandon_records(run, program);
+        return end_stopped(run, program, result);
     return result;
 }

@@ -245,6 +245,7 @@ struct anybpf_program {
     uint32_t context_size; /* bytes of the structure; 0: r1 is not a context */
     uint32_t behaviour;    /* ANYBPF_BEHAVES_*: where helpers of one name differ by platform */
     uint64_t compatible;   /* programs of one tail-call chain have the same */
+    uint32_t handler;      /* slot of the function that handles exceptions; 0: there is none */
     _Atomic uint64_t runs; /* statistics, when switched on */
     _Atomic uint64_t run_ns;
     _Atomic bool counts;   /* statistics on */
@@ -287,7 +288,9 @@ bool anybpf_writable(struct anybpf_run *run, uint64_t address, uint64_t size);
 int anybpf_find_region(struct anybpf_run *run, uint64_t address, uint64_t size, bool write);
 
 /* Ends the run as soon as the helper returns. The first reason counts. The slot is filled in by
- * whoever runs the program; the result of a run that ends by ANYBPF_THROWN is `stop.value`. */
+ * whoever runs the program; the result of a run that ends by ANYBPF_THROWN is `stop.value`. Where
+ * the program that threw has a handler, anybpf_run_program runs it then, and such a run has ended by
+ * itself, with the handler's result: no engine need know of it. */
 void anybpf_stop_run(struct anybpf_run *run, enum anybpf_end end);
 
 /* What the program finds for a status. */

@@ -141,7 +141,7 @@ static int init(PyObject *object, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"domain", "id", "name", "code", "maps", "helpers", "codes", "type",
                             "context_size", "behaviour", "compatible", "packet_fields",
-                            "length_field", NULL};
+                            "length_field", "handler", NULL};
     face *self = (face *)object;
     struct anybpf_module *module = anybpf_state_of(object);
     struct anybpf_program_spec spec = {0};
@@ -160,10 +160,10 @@ static int init(PyObject *object, PyObject *args, PyObject *kwargs)
     self->packet_fields[0] = self->packet_fields[1] = self->packet_fields[2] = -1;
     self->length_field = -1;
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "OLsy*OOO|IIIK(iii)i:Program", names, &domain, &id, &spec.name, &code,
+            args, kwargs, "OLsy*OOO|IIIK(iii)iI:Program", names, &domain, &id, &spec.name, &code,
             &maps, &helpers, &codes, &spec.type, &spec.context_size, &spec.behaviour, &compatible,
             &self->packet_fields[0], &self->packet_fields[1], &self->packet_fields[2],
-            &self->length_field))
+            &self->length_field, &spec.handler))
         return -1;
     if (id < 1 || id > UINT32_MAX) {
         PyErr_Format(PyExc_ValueError, "a program's id is 1 to %u, not %lld", UINT32_MAX, id);
