@@ -58,6 +58,8 @@ def _handler_problem(btf: BTF | None, code: FunctionCode) -> str:
         return "must take one number and nothing else"
     if not _is_number(btf, proto.return_id):
         return "must return a number"
+    if not code.is_global:  # nobody calls it: it would be verified nowhere
+        return "must be a global function: neither static nor hidden"
     return ""
 
 
