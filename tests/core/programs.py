@@ -38,6 +38,7 @@ def program(
     context_size: int = 0,
     packet_fields: tuple[int, int, int] = (-1, -1, -1),
     length_field: int = -1,
+    handler: int = 0,
     compatible: int = 0,
 ) -> _core.Program:
     """A program from assembly text (LLVM's dialect) or code."""
@@ -53,6 +54,7 @@ def program(
         context_size=context_size,
         packet_fields=packet_fields,
         length_field=length_field,
+        handler=handler,
         compatible=compatible,
     )
 

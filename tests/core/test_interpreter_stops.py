@@ -347,6 +347,35 @@ def test_throwing_ends_the_run_from_any_frame() -> None:
     assert outcome[1][2] == 5
 
 
+def test_a_handler_says_what_becomes_of_a_throw() -> None:
+    """It runs where the program began, with nothing but what was thrown; its end is the run's."""
+    text = """
+        r6 = 1; call inner; r0 = 2; exit
+        inner: r1 = 42; call 0; r0 = 3; exit
+        handler: r0 = r1; r0 += 100; *(u64 *)(r10 - 512) = r0; exit
+    """
+    run = program(text, helpers=[_core.helper("throw")], handler=8)
+    assert run.run()[:2] == (142, None)
+    assert run() == 142
+    again = program(text.replace("r0 += 100", "call 0"), helpers=[_core.helper("throw")], handler=8)
+    value, stop = again.run()[:2]
+    assert (value, ends(stop)) == (42, "THROWN")  # which no handler handles
+
+
+def test_a_handler_has_what_is_left_of_the_budget() -> None:
+    text = "r1 = 1; call 0; exit; handler: again: r1 += 1; goto again"
+    run = program(text, helpers=[_core.helper("throw")], handler=3)
+    value, stop = run.run(budget=1000)[:2]
+    assert (value, ends(stop)) == (0, "OUT_OF_BUDGET")
+    assert run.run(budget=1000)[6] >= 1000
+
+
+@pytest.mark.parametrize("slot", [1, 3, 1 << 31])
+def test_a_handler_begins_where_an_instruction_does(slot: int) -> None:
+    with pytest.raises(ValueError, match=f"slot {slot}: no instruction begins there"):
+        program("r0 = 1 ll; exit", handler=slot)
+
+
 def test_callbacks_count_as_frames_and_may_stop() -> None:
     text = """
         r1 = 10

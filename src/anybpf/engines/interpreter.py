@@ -59,6 +59,7 @@ def make_program(
             compatible=prepared.compatible,
             packet_fields=prepared.packet_fields,
             length_field=prepared.length_field,
+            handler=prepared.handler,
         )
     except (ValueError, OSError, MemoryError) as error:
         raise InputError(f"program {prepared.name} cannot be created: {error}") from error

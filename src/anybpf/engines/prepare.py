@@ -14,7 +14,7 @@ from typing import Final
 from anybpf.errors import InputError, LinkError, NotSupported, VerifierError
 from anybpf.isa import Instruction, encode
 from anybpf.isa import opcodes as op
-from anybpf.objects.specs import EXCEPTION_CALLBACK, MapSpec, ProgramSpec
+from anybpf.objects.specs import MapSpec, ProgramSpec
 from anybpf.platforms import Platform
 from anybpf.platforms.kinds import PACKET, PACKET_END, PACKET_META
 from anybpf.platforms.model import Context, Field, ProgramType
@@ -40,7 +40,8 @@ class Prepared:
     ``maps`` as immediate (with 2, the second half's is an offset into the value), a call with
     source 0 one into ``helpers``, which are names without ``bpf_``. ``dead`` are the helpers that
     only instructions call that no run reaches. ``compatible`` is the same for programs that may
-    follow one another by tail calls.
+    follow one another by tail calls. ``handler`` is the slot of the function whose result is
+    that of a run that ``bpf_throw`` ended; 0: there is none, the result is what was thrown.
     """
 
     __slots__ = (
@@ -49,6 +50,7 @@ class Prepared:
         "compatible",
         "context",
         "dead",
+        "handler",
         "helpers",
         "maps",
         "name",
@@ -71,6 +73,7 @@ class Prepared:
         self.helpers: list[str] = []
         self.dead: set[str] = set()
         self.compatible: int = 0
+        self.handler: int = verification.handler
 
     @property
     def context_size(self) -> int:
@@ -131,13 +134,6 @@ def prepare(program: ProgramSpec, verification: Verification) -> Prepared:
             f"program {program.name}, compiled for {order}-endian machines,",
             where=f"this {sys.byteorder}-endian one",
         )
-    for tag in program.function.tags:
-        if tag.startswith(EXCEPTION_CALLBACK):
-            raise NotSupported(
-                f"program {program.name}: a handler of exceptions "
-                f"({tag.removeprefix(EXCEPTION_CALLBACK)})",
-                where="the embedded runtime",
-            )
     made = Prepared(program.name, verification, platform.program_type(verification.type))
     _Work(made).run()
     return made

@@ -7,7 +7,7 @@ words is said by ``explain``.
 from __future__ import annotations
 
 from anybpf.isa.instruction import Instruction, SourceLine
-from anybpf.objects.specs import CollectionSpec, MapSpec, ProgramSpec
+from anybpf.objects.specs import EXCEPTION_CALLBACK, CollectionSpec, MapSpec, ProgramSpec
 from anybpf.platforms import Platform
 from anybpf.verifier.facts import Facts
 from anybpf.verifier.findings import Finding
@@ -60,7 +60,8 @@ class Verification:
     index, ``slots`` and ``function_of`` say where each stands. ``findings`` are sorted by
     instruction, but for the first, which is the primary one. ``states`` holds the abstract states
     before each instruction, if they were recorded. ``gave_up``: the budget was spent before an
-    answer was found, which counts as a refusal.
+    answer was found, which counts as a refusal. ``handler`` is the slot of the function that
+    handles exceptions, or 0.
     """
 
     __slots__ = (
@@ -71,6 +72,7 @@ class Verification:
         "findings",
         "function_of",
         "gave_up",
+        "handler",
         "instructions",
         "maps",
         "platform",
@@ -99,12 +101,20 @@ class Verification:
         self.instructions: list[Instruction] = instructions
         self.slots: list[int] = []
         self.function_of: list[str] = []
+        self.handler: int = 0
+        handlers = {
+            tag.removeprefix(EXCEPTION_CALLBACK)
+            for tag in program.function.tags
+            if tag.startswith(EXCEPTION_CALLBACK)
+        }
         starts = {function.name for function in program.functions}
         slot = 0
         name = program.name
         for insn in instructions:
             if insn.symbol in starts:
                 name = insn.symbol
+                if name in handlers:
+                    self.handler = slot
             self.slots.append(slot)
             self.function_of.append(name)
             slot += insn.slots
