@@ -2,226 +2,64 @@
 
 A harness for tests and for the soak, not a test: `python -m tests.core.killers --kind hash` forks
 writers, kills them at random moments, and looks whether what they leave is a map that others can go
-on with. It runs in a process of its own, which ends by itself if a map ever holds it up.
+on with. It runs in a process of its own, which ends by itself if a map ever holds it up, takes all
+its children with it however it ends, and says of each of them how it ended if that is not as it
+should be.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import faulthandler
 import os
-import random
 import signal
-import struct
 import sys
 import time
-from collections.abc import Callable, Iterator
+import traceback
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import FrameType
 
-from anybpf import _core
+from tests.core.victims import KINDS, Plan, Victim, victim_of
 
-WORD = (1 << 64) - 1
-BATCH = 64
-ARRAYS = ("array", "percpu_array")
-TABLES = ("hash", "percpu_hash", "lru_hash", "lru_percpu_hash", "lpm_trie")
-PIPES = ("queue", "stack")
-KINDS = ARRAYS + TABLES + PIPES
 HANG = 30  # seconds after which a process that a map holds up is ended
+ENDED_BY_ITSELF = 3  # exit status of a child, which never should
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+LAST_ENDS = 8  # of which it is told how they came
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What is shared, and how hard it is hit."""
-
-    kind: str
-    value_size: int = 64
-    entries: int = 100
-    cpus: int = 2
-    kills: int = 1000
-    seconds: float = 15.0
-    writers: int = 2
-    readers: int = 0  # every other one walks over the whole map
-    seed: int = 1
+def die_with(parent: int) -> None:
+    """From now on this process is killed as soon as its parent is gone, however that went."""
+    if sys.platform.startswith("linux"):
+        _libc().prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # too late
+        os._exit(ENDED_BY_ITSELF)
 
 
-def words(number: int, salt: int, count: int) -> list[int]:
-    """A value that shows if parts of two values were mixed, or if it lies under another's key."""
-    first = (salt << 32 | (number ^ salt)) & WORD
-    return [first] + [(first * (2 * i + 1) ^ first >> 7) & WORD for i in range(1, count)]
+_loaded: list[ctypes.CDLL] = []
 
 
-def value_of(number: int, salt: int, size: int) -> bytes:
-    count = (size + 7) // 8
-    return struct.pack(f"={count}Q", *words(number, salt, count))[:size]
+def _libc() -> ctypes.CDLL:
+    if not _loaded:
+        _loaded.append(ctypes.CDLL(None))
+    return _loaded[0]
 
 
-class Victim:
-    """A map, what writers do to it, and what must hold whatever happens to them."""
+def how_it_ended(status: int) -> str:
+    """A wait status in words."""
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return f"exited with {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.rng = random.Random(plan.seed)
-        self.domain = _core.Domain(plan.cpus, shared=True)
-        self.keyed = plan.kind not in PIPES
-        # A trie's key begins with the length of its prefix; the number is what matters.
-        self.key_head = struct.pack("=I", 32) if plan.kind == "lpm_trie" else b""
-        key_size = len(self.key_head) + 4 if self.keyed else 0
-        self.map = _core.Map(
-            self.domain, 1, plan.kind, key_size, plan.value_size, plan.entries, shared=True
-        )
-        self.copies = self.map.user_value_size // self.map.value_stride if self.per_cpu else 1
-        # Tables are given half as many keys again as fit, so that being full is met as well.
-        self.numbers = plan.entries if plan.kind in ARRAYS else plan.entries * 3 // 2
-        self.written: dict[bytes, int] = {}  # every value that is ever written, and its key
-        self.batches = [self.make_batch() for _ in range(64)]
 
-    @property
-    def per_cpu(self) -> bool:
-        return "percpu" in self.plan.kind
-
-    def key_of(self, number: int) -> bytes:
-        return self.key_head + struct.pack("=I", number)
-
-    def make_value(self, number: int) -> bytes:
-        salt = self.rng.randrange(1, 1 << 32)
-        value = value_of(number, salt, self.plan.value_size)
-        self.written[value] = number
-        return value.ljust(self.map.value_stride, b"\0") * self.copies if self.per_cpu else value
-
-    def make_batch(self) -> tuple[bytes, bytes]:
-        numbers = [self.rng.randrange(self.numbers) for _ in range(BATCH)]
-        keys = b"".join(self.key_of(number) for number in numbers)
-        return keys, b"".join(self.make_value(number) for number in numbers)
-
-    # In the child.
-
-    def write_for_ever(self, seed: int, ready: int) -> None:
-        rng = random.Random(seed)
-        parent = os.getppid()
-        change = self.change_pipe if not self.keyed else self.change_table
-        change(rng)
-        os.close(ready)
-        while os.getppid() == parent:
-            change(rng)
-
-    def read_for_ever(self, seed: int, ready: int, walks: bool) -> None:
-        """Ends only if what is read is wrong."""
-        rng = random.Random(seed)
-        parent = os.getppid()
-        os.close(ready)
-        why: str | None = None
-        while why is None and os.getppid() == parent:
-            if walks or not self.keyed:
-                why = self.problem_of_contents()
-                continue
-            number = rng.randrange(self.numbers)
-            value = self.map.lookup(self.key_of(number))
-            why = None if value is None else self.problem_of_entry(number, value)
-        if why is not None:
-            print(f"a reader met this: {why}", file=sys.stderr, flush=True)
-
-    def change_table(self, rng: random.Random) -> None:
-        keys, values = rng.choice(self.batches)
-        if self.plan.kind in ARRAYS or rng.random() < 0.6:
-            self.map.update_many(keys, values)
-        elif rng.random() < 0.5:
-            self.map.delete_many(keys, bytearray(BATCH))
-        else:
-            self.map.lookup_many(keys, bytearray(len(values)), bytearray(BATCH))
-
-    def change_pipe(self, rng: random.Random) -> None:
-        _, values = rng.choice(self.batches)
-        size = self.plan.value_size
-        for start in range(0, len(values), size):
-            if rng.random() < 0.5:
-                self.map.push(values[start : start + size])
-            else:
-                self.map.pop()
-
-    # In the parent.
-
-    def problem(self) -> str | None:
-        """What is wrong with the map, while others may be at it."""
-        return self.map.check() or self.problem_of_contents()
-
-    def problem_of_contents(self) -> str | None:
-        if not self.keyed:
-            value = self.map.peek()
-            return None if value is None else self.problem_of_value(None, value)
-        for number, value in self.entries():
-            why = self.problem_of_entry(number, value)
-            if why is not None:
-                return why
-        return None
-
-    def problem_of_value(self, number: int | None, value: bytes) -> str | None:
-        if self.plan.kind in ARRAYS and not any(value):
-            return None
-        written_for = self.written.get(value)
-        if written_for is None:
-            return f"the value of {number} is {value[:48].hex(' ', 8)}, which nobody wrote"
-        if number is not None and written_for != number:
-            return f"the value of {number} was written for {written_for}"
-        return None
-
-    def entries(self) -> Iterator[tuple[int, bytes]]:
-        cursor, done, size = 0, False, self.map.user_value_size
-        key_size = self.map.key_size
-        while not done:
-            cursor, keys, values, count, done = self.map.scan(cursor, 4096)
-            for i in range(count):
-                number = struct.unpack_from("=I", keys, key_size * (i + 1) - 4)[0]
-                yield number, values[i * size : (i + 1) * size]
-
-    def problem_of_entry(self, number: int, value: bytes) -> str | None:
-        if number >= self.numbers:
-            return f"there is a key {number}, which nobody wrote"
-        stride = self.map.value_stride
-        if self.per_cpu and value != value[:stride] * self.copies:
-            return f"the processors' values of {number} are not of one write: {value.hex(' ', 8)}"
-        return self.problem_of_value(number, value[: self.plan.value_size])
-
-    def problem_at_rest(self) -> str | None:
-        """What is wrong with the map when all writers are dead."""
-        why = self.problem()
-        if why is not None or not self.keyed:
-            return why
-        numbers = [number for number, _ in self.entries()]
-        if len(set(numbers)) != len(numbers):
-            return "a key is there twice"
-        if len(numbers) != self.map.count():
-            return f"{self.map.count()} entries are counted, {len(numbers)} are there"
-        for number in numbers:
-            if self.map.lookup(self.key_of(number)) is None:
-                return f"{number} is met by a scan and not found by a look-up"
-        return None
-
-    def problem_of_room(self) -> str | None:
-        """Whether as many entries find room as the map is for: nothing was lost with the dead."""
-        if self.plan.kind in ARRAYS:
-            return None
-        room = 0
-        if self.keyed:
-            for number in range(self.numbers):
-                self.map.delete(self.key_of(number))
-            if self.map.count() != 0:
-                return f"{self.map.count()} entries cannot be deleted"
-            for turn in range(2):  # what was deleted may be used again once nobody can know it
-                self.domain.synchronize(HANG)
-                for number in range(turn, turn + self.plan.entries):
-                    key = self.key_of(number % self.numbers)
-                    room += self.map.update(key, self.make_value(number % self.numbers)) == 0
-                if room >= self.plan.entries:
-                    break
-                room = 0
-        else:
-            while self.map.pop() is not None:
-                pass
-            while room <= self.plan.entries and self.map.push(self.make_value(room)) == 0:
-                room += 1
-        if room < self.plan.entries:
-            return f"only {room} of {self.plan.entries} entries find room"
-        return self.problem_at_rest()
+class Ended(Exception):
+    """Somebody wants this round to end."""
 
 
 @dataclass
@@ -231,25 +69,36 @@ class Killing:
     victim: Victim
     alive: dict[int, str] = field(default_factory=dict)
     killed: int = 0
+    ends: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_ENDS))
 
     def start(self, role: str) -> None:
         """Returns when it is at work: who is killed before it began shows nothing."""
         seed = self.victim.rng.randrange(1 << 32)
+        parent = os.getpid()
         readable, writable = os.pipe()
         pid = os.fork()
         if pid == 0:
-            try:
-                signal.alarm(HANG)
-                if role == "writer":
-                    self.victim.write_for_ever(seed, writable)
-                else:
-                    self.victim.read_for_ever(seed, writable, role == "walker")
-            finally:
-                os._exit(3)  # nobody ends by himself
+            self.be(role, seed, parent, writable)
         self.alive[pid] = role
         os.close(writable)
         os.read(readable, 1)
         os.close(readable)
+
+    def be(self, role: str, seed: int, parent: int, ready: int) -> None:
+        """In the child. Does not return."""
+        try:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL)
+            die_with(parent)
+            signal.alarm(HANG)
+            if role == "writer":
+                self.victim.write_for_ever(seed, ready)
+            else:
+                self.victim.read_for_ever(seed, ready, role == "walker")
+        except BaseException:
+            print(f"{role} {os.getpid()}:\n{traceback.format_exc()}", file=sys.stderr, flush=True)
+        finally:
+            os._exit(ENDED_BY_ITSELF)
 
     def start_all(self) -> None:
         plan = self.victim.plan
@@ -263,17 +112,28 @@ class Killing:
                 self.start(role)
 
     def kill_one(self) -> None:
-        pid = self.victim.rng.choice(list(self.alive))
-        role = self.alive.pop(pid)
+        self.end(self.victim.rng.choice(list(self.alive)))
+
+    def end(self, pid: int) -> None:
+        role = self.alive[pid]
         os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
+        del self.alive[pid]
+        self.ends.append(f"{role} {pid} {how_it_ended(status)}")
+        if os.waitstatus_to_exitcode(status) != -signal.SIGKILL:
+            raise AssertionError(f"{role} {pid} ended before it was killed: {how_it_ended(status)}")
         self.killed += 1
-        if status != signal.SIGKILL:
-            raise AssertionError(f"a {role} ended before it was killed, with status {status:#x}")
 
     def kill_all(self) -> None:
+        """All of them, whatever is found on the way; the first that had ended before is told."""
+        problem: AssertionError | None = None
         while self.alive:
-            self.kill_one()
+            try:
+                self.kill_one()
+            except AssertionError as error:
+                problem = problem or error
+        if problem is not None:
+            raise problem
 
     def run(self, step: Callable[[], str | None] | None = None) -> None:
         """Kills until there were enough or time is over; AssertionError says what did not hold."""
@@ -301,18 +161,43 @@ class Killing:
             raise AssertionError(f"after {self.killed} kills: {problem}")
 
 
+def asked_to_end(number: int, frame: FrameType | None) -> None:
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, signal.SIG_IGN)
+    raise Ended(f"asked to end by {signal.Signals(number).name}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Kill writers of a shared map.")
     parser.add_argument("--kind", choices=KINDS, required=True)
+    parser.add_argument("--parent", type=int, default=0, help="process with which this one ends")
     for name in ("value_size", "entries", "cpus", "kills", "writers", "readers", "seed"):
         parser.add_argument("--" + name.replace("_", "-"), type=int, default=getattr(Plan, name))
     parser.add_argument("--seconds", type=float, default=Plan.seconds)
-    plan = Plan(**vars(parser.parse_args()))
+    given = vars(parser.parse_args())
+    parent = given.pop("parent")
+    _libc()
+    if parent:
+        die_with(parent)
+    plan = Plan(**given)
+    faulthandler.enable()
     # Says where it is held up. (Not for the children: this cannot be called again after a fork.)
     faulthandler.dump_traceback_later(plan.seconds + HANG, exit=True)
-    killing = Killing(Victim(plan))
-    killing.run()
-    print(f"{plan.kind}: {killing.killed} killed, and all holds")
+    killing = Killing(victim_of(plan))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, asked_to_end)
+    try:
+        killing.run()
+    except BaseException as problem:
+        if not isinstance(problem, Ended):
+            traceback.print_exc()
+        print(
+            f"{plan.kind}: {killing.killed} killed, then: {type(problem).__name__}: {problem}; "
+            f"the last ends: {'; '.join(killing.ends) or 'none'}",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
+        return 2 if isinstance(problem, Ended) else 1
+    print(f"{plan.kind}: {killing.killed} killed, and all holds", flush=True)
     return 0
 
 
