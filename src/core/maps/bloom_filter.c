@@ -117,7 +117,7 @@ static int push(struct anybpf_map *map, const void *value, uint64_t flags)
         new = true;
     }
     if (new)
-        atomic_fetch_add_explicit(&map->header->count, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&map->header->count, 1, memory_order_release);
     return ANYBPF_OK;
 }
 
@@ -163,15 +163,17 @@ static bool check(struct anybpf_map *map, char *why, size_t why_size)
 {
     const struct view *view = map->private;
     const _Atomic uint64_t *field = filter_of(map)->field;
+    /* First: others may be at it, and count what they have set. */
+    uint64_t values = atomic_load_explicit(&map->header->count, memory_order_acquire);
     uint64_t set = 0;
     uint64_t i;
 
     for (i = 0; i <= view->mask / 64u; i++)
         set += (uint64_t)__builtin_popcountll(
             atomic_load_explicit(&field[i], memory_order_relaxed));
-    if (count(map) > set) { /* each that was counted set a bit of its own */
+    if (values > set) { /* each that was counted set a bit of its own */
         snprintf(why, why_size, "%llu values are in, but only %llu bits are set",
-                 (unsigned long long)count(map), (unsigned long long)set);
+                 (unsigned long long)values, (unsigned long long)set);
         return false;
     }
     return true;
