@@ -18,6 +18,14 @@
 
 static void free_program(struct anybpf_program *program)
 {
+    struct anybpf_native_functions *functions = atomic_load(&program->native_functions);
+
+    while (functions != NULL) {
+        struct anybpf_native_functions *older = functions->older;
+
+        free(functions);
+        functions = older;
+    }
     free(program->code);
     free(program->ops);
     free(program->maps);

@@ -180,11 +180,32 @@ bool anybpf_next_slice(struct anybpf_run *run)
 
 /* Running. */
 
+/* NULL: that function is not compiled. */
+static anybpf_helper native_function(const struct anybpf_program *program, uint32_t slot)
+{
+    const struct anybpf_native_functions *functions =
+        atomic_load_explicit(&program->native_functions, memory_order_acquire);
+    uint32_t low = 0, high = functions == NULL ? 0 : functions->count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (functions->item[middle].slot == slot)
+            return functions->item[middle].function;
+        if (functions->item[middle].slot < slot)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
 static uint64_t call_function(struct anybpf_run *run, uint64_t function, uint64_t r1, uint64_t r2,
                               uint64_t r3, uint64_t r4, uint64_t r5)
 {
     const struct anybpf_program *program = run->program;
     int64_t slot = anybpf_function_slot(program, function);
+    anybpf_helper native;
     uint64_t result;
 
     if (run->stop.end != ANYBPF_ENDED)
@@ -199,7 +220,10 @@ static uint64_t call_function(struct anybpf_run *run, uint64_t function, uint64_
     }
     run->frames++;
     set_stack(run);
-    result = anybpf_interpret(run, program, (uint32_t)slot, r1, r2, r3, r4, r5);
+    native = run->trace == NULL ? native_function(program, (uint32_t)slot) : NULL;
+    result = native != NULL
+                 ? native(r1, r2, r3, r4, r5, run)
+                 : anybpf_interpret(run, program, (uint32_t)slot, r1, r2, r3, r4, r5);
     if (run->stop.end != ANYBPF_ENDED)
         return 0;
     run->frames--;

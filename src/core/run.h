@@ -224,6 +224,17 @@ struct anybpf_run {
 /* One instruction, decoded once: interpreter.c. */
 struct anybpf_op;
 
+/* The compiled functions of a program that others call by value: sorted by the slot each begins at.
+ * Never changed once they are there. */
+struct anybpf_native_functions {
+    struct anybpf_native_functions *older; /* that others may still be looking at; owned */
+    uint32_t count;
+    struct {
+        uint32_t slot;
+        anybpf_helper function;
+    } item[];
+};
+
 /* A program, ready to run. Owned by whoever made it; freed late, as maps are. */
 struct anybpf_program {
     struct anybpf_object object;
@@ -234,6 +245,7 @@ struct anybpf_program {
     struct anybpf_op *ops; /* decoded; owned */
     /* Compiled code, or NULL; switched while others run. Same meaning as anybpf_interpret. */
     uint64_t (*_Atomic native)(void *context, struct anybpf_run *run);
+    struct anybpf_native_functions *_Atomic native_functions; /* of it, or NULL; owned */
     struct anybpf_map **maps; /* by index in the code; owned array, borrowed maps */
     uint32_t map_count;
     anybpf_helper *helpers; /* by index in the code */
