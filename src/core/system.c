@@ -157,6 +157,37 @@ void anybpf_segment_release(struct anybpf_segment *segment)
     *segment = (struct anybpf_segment){.fd = -1};
 }
 
+size_t anybpf_page_size(void)
+{
+    SYSTEM_INFO info;
+
+    GetSystemInfo(&info);
+    return info.dwPageSize;
+}
+
+void *anybpf_pages_take(size_t size)
+{
+    return VirtualAlloc(NULL, size, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+}
+
+int anybpf_pages_protect(void *pages, size_t size, enum anybpf_page_access access)
+{
+    static const DWORD rights[] = {PAGE_READONLY, PAGE_READWRITE, PAGE_EXECUTE_READ};
+    DWORD before;
+
+    if (!VirtualProtect(pages, size, rights[access], &before))
+        return (int)GetLastError();
+    if (access == ANYBPF_PAGES_EXECUTE)
+        FlushInstructionCache(GetCurrentProcess(), pages, size);
+    return 0;
+}
+
+void anybpf_pages_give_back(void *pages, size_t size)
+{
+    (void)size;
+    VirtualFree(pages, 0, MEM_RELEASE);
+}
+
 #else /* POSIX */
 
 static clockid_t system_clock(enum anybpf_clock clock)
@@ -386,6 +417,35 @@ void anybpf_segment_release(struct anybpf_segment *segment)
     if (segment->fd >= 0)
         close(segment->fd);
     *segment = (struct anybpf_segment){.fd = -1};
+}
+
+size_t anybpf_page_size(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Without MAP_JIT on macOS: that is for pages whose rights change by thread, which processes under
+ * the hardened runtime must use. A Python under it refuses the change below, with EACCES. */
+void *anybpf_pages_take(size_t size)
+{
+    void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    return pages == MAP_FAILED ? NULL : pages;
+}
+
+int anybpf_pages_protect(void *pages, size_t size, enum anybpf_page_access access)
+{
+    static const int rights[] = {PROT_READ, PROT_READ | PROT_WRITE, PROT_READ | PROT_EXEC};
+
+    /* Before they can be executed, so that nobody fetches what was there. */
+    if (access == ANYBPF_PAGES_EXECUTE)
+        __builtin___clear_cache((char *)pages, (char *)pages + size);
+    return mprotect(pages, size, rights[access]) == 0 ? 0 : errno;
+}
+
+void anybpf_pages_give_back(void *pages, size_t size)
+{
+    munmap(pages, size);
 }
 
 #endif

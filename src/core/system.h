@@ -57,4 +57,17 @@ int anybpf_segment_grow(struct anybpf_segment *segment, size_t size);
 
 void anybpf_segment_release(struct anybpf_segment *segment);
 
+/* Pages for machine code. They are never writable and executable at once. Addresses and sizes are
+ * multiples of anybpf_page_size(). */
+enum anybpf_page_access { ANYBPF_PAGES_READ, ANYBPF_PAGES_WRITE, ANYBPF_PAGES_EXECUTE };
+
+size_t anybpf_page_size(void);
+/* Fresh zeroed pages to be read and written; NULL: no memory. */
+void *anybpf_pages_take(size_t size);
+/* Makes pages readable, and what `access` says besides. What was written there can be executed at
+ * once. 0, or the system's error number: some forbid code that was not there when they started. */
+int anybpf_pages_protect(void *pages, size_t size, enum anybpf_page_access access);
+/* All that was taken at once. */
+void anybpf_pages_give_back(void *pages, size_t size);
+
 #endif

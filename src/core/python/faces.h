@@ -53,6 +53,7 @@ struct anybpf_module {
     PyTypeObject *log_type;
     PyTypeObject *timers_type;
     PyTypeObject *routes_type;
+    PyTypeObject *code_type;
     PyTypeObject *ring_types[4];
     struct anybpf_domain_face *domains;
 };
@@ -90,6 +91,7 @@ static inline bool anybpf_is_absent(int status)
 }
 extern PyMethodDef anybpf_map_operations[]; /* operations.c */
 extern PyMethodDef anybpf_map_batches[];    /* batches.c */
+extern PyMethodDef anybpf_map_arenas[];     /* arenas.c */
 
 /* subscript.c */
 PyObject *anybpf_map_subscript(PyObject *self, PyObject *key);

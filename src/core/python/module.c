@@ -2,7 +2,7 @@
  *
  * Copyright (c) the anybpf authors. SPDX-License-Identifier: MIT
  */
-#include "faces.h"
+#include "codes.h"
 
 typedef struct anybpf_verdict (*check_function)(const uint8_t *, size_t, bool);
 
@@ -146,7 +146,8 @@ static int execute(PyObject *module)
 {
     if (anybpf_add_domain(module) != 0 || anybpf_add_map(module) != 0 ||
         anybpf_add_rings(module) != 0 ||
-        anybpf_add_program(module) != 0 || anybpf_add_helpers(module) != 0 ||
+        anybpf_add_program(module) != 0 || anybpf_add_code(module) != 0 ||
+        anybpf_add_helpers(module) != 0 ||
         anybpf_add_hosts(module) != 0)
         return -1;
     if (add_object(module, "STATUSES", statuses()) != 0 ||
@@ -168,6 +169,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->log_type);
     Py_VISIT(state->timers_type);
     Py_VISIT(state->routes_type);
+    Py_VISIT(state->code_type);
     for (i = 0; i < sizeof(state->ring_types) / sizeof(state->ring_types[0]); i++)
         Py_VISIT(state->ring_types[i]);
     return 0;
@@ -185,6 +187,7 @@ static int clear(PyObject *module)
     Py_CLEAR(state->log_type);
     Py_CLEAR(state->timers_type);
     Py_CLEAR(state->routes_type);
+    Py_CLEAR(state->code_type);
     for (i = 0; i < sizeof(state->ring_types) / sizeof(state->ring_types[0]); i++)
         Py_CLEAR(state->ring_types[i]);
     return 0;

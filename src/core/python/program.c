@@ -2,7 +2,7 @@
  *
  * Copyright (c) the anybpf authors. SPDX-License-Identifier: MIT
  */
-#include "programs.h"
+#include "codes.h"
 
 #include <structmember.h>
 
@@ -202,6 +202,7 @@ struct late {
     PyObject *domain; /* by whose type helpers find the module */
     PyObject *maps;
     PyObject *helpers;
+    PyObject *codes; /* or NULL */
 };
 
 static void give_up(void *thing)
@@ -216,6 +217,7 @@ static void give_up(void *thing)
         anybpf_map_drop(PyTuple_GET_ITEM(late->maps, i));
     Py_DECREF(late->maps);
     Py_DECREF(late->helpers);
+    Py_XDECREF(late->codes);
     Py_DECREF(late->domain);
     PyGILState_Release(state);
     PyMem_RawFree(late);
@@ -231,7 +233,10 @@ void anybpf_program_let_go(face *self)
     if (late != NULL) { /* without memory for this little, what it refers to stays */
         late->maps = Py_NewRef(self->maps);
         late->helpers = Py_NewRef(self->helpers);
+        late->codes = Py_XNewRef(self->codes);
         late->domain = Py_NewRef((PyObject *)self->domain);
+    } else {
+        Py_XINCREF(self->codes);
     }
     program->owner = self->domain;
     anybpf_program_close(program, give_up, late);
@@ -273,6 +278,7 @@ static int traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->domain);
     Py_VISIT(self->maps);
     Py_VISIT(self->helpers);
+    Py_VISIT(self->codes);
     return 0;
 }
 
@@ -283,6 +289,7 @@ static int clear(PyObject *object)
     close_program(self);
     Py_CLEAR(self->maps);
     Py_CLEAR(self->helpers);
+    Py_CLEAR(self->codes);
     return 0;
 }
 
@@ -413,6 +420,12 @@ static PyMethodDef methods[] = {
      "run_batch(buffer, *, stride=0, offsets=None, ...)\n--\n\nRuns on each record of a buffer."},
     {"stop", stop, METH_NOARGS,
      "stop()\n--\n\nEnds runs of this program that are under way, in whichever thread."},
+    {"attach_code", anybpf_program_attach_code, METH_VARARGS,
+     "attach_code(code, entry, functions=(), /)\n--\n\nRuns compiled from now on."},
+    {"detach_code", anybpf_program_detach_code, METH_NOARGS,
+     "detach_code()\n--\n\nRuns by the interpreter from now on."},
+    {"symbol", anybpf_program_symbol, METH_O,
+     "symbol(name, /)\n--\n\nThe address of what compiled code refers to by that name."},
     {"close", close_face, METH_NOARGS,
      "close()\n--\n\nTakes the program out of its domain. Idempotent."},
     {NULL, NULL, 0, NULL},
@@ -425,6 +438,7 @@ static PyGetSetDef properties[] = {
     {"slots", get_slots, NULL, "Units of eight bytes that the code has.", NULL},
     {"maps", get_maps, NULL, "By index in the code.", NULL},
     {"closed", get_closed, NULL, NULL, NULL},
+    {"compiled", anybpf_program_compiled, NULL, "Whether it runs compiled.", NULL},
     {"runs", get_runs, NULL, "Runs while statistics were on.", NULL},
     {"run_ns", get_run_ns, NULL, "Nanoseconds that those took.", NULL},
     {"statistics", get_statistics, set_statistics, "Whether runs are counted and timed.", NULL},

@@ -20,6 +20,7 @@ struct anybpf_program_face {
     struct anybpf_domain_face *domain; /* strong */
     PyObject *maps;                    /* tuple, held */
     PyObject *helpers;                 /* tuple: Python's, whom helper_data points to */
+    PyObject *codes;                   /* list of Code that was ever attached; or NULL */
     bool has_python_helpers;           /* then the GIL is given up at once */
     int32_t packet_fields[3];
     int32_t length_field;
