@@ -35,8 +35,7 @@
 #define MAGIC 0x316d6f6466706261u /* "abpfdom1" */
 #define VERSION 1u
 
-/* A seat's word: the epoch above, the participant below. */
-#define PARTICIPANT_BITS 20u
+#define PARTICIPANT_BITS ANYBPF_PARTICIPANT_BITS
 #define PARTICIPANT_MASK ((UINT64_C(1) << PARTICIPANT_BITS) - 1)
 #define MOST_PARTICIPANTS ((uint32_t)PARTICIPANT_MASK)
 
@@ -300,9 +299,15 @@ void anybpf_domain_forked(struct anybpf_domain *domain)
 
 /* Seats. */
 
-/* Where a thread sat last: it will find its own lines in its cache there. */
-static _Thread_local uint32_t last_cpu;
-static _Thread_local uint32_t last_guest;
+/* Where a thread sat last: it will find its own lines in its cache there. glibc keeps room for such
+ * few bytes of libraries that are loaded late; then they are found without a call. */
+#if defined(__GLIBC__)
+#define FOUND_AT_ONCE __attribute__((tls_model("initial-exec")))
+#else
+#define FOUND_AT_ONCE
+#endif
+static _Thread_local FOUND_AT_ONCE uint32_t last_cpu;
+static _Thread_local FOUND_AT_ONCE uint32_t last_guest;
 
 /* Before the seat is taken: who looks at the seats after the epoch has moved, and does not look this
  * far, looked before this thread had read anything. */
@@ -317,16 +322,12 @@ static void widen(_Atomic uint32_t *used, uint32_t to)
 static bool sit(struct anybpf_domain *domain, uint32_t seat)
 {
     struct anybpf_domain_header *header = domain->header;
-    uint64_t epoch = atomic_load_explicit(&header->epoch, memory_order_acquire);
-    uint64_t self = atomic_load_explicit(&domain->self, memory_order_relaxed);
-    uint64_t nobody = 0;
 
     if (seat < domain->cpus)
         widen(&header->used_cpus, seat + 1);
     else
         widen(&header->used_guests, seat - domain->cpus + 1);
-    return atomic_compare_exchange_strong(&header->seat[seat].word, &nobody,
-                                          epoch << PARTICIPANT_BITS | self);
+    return anybpf_enter_again(domain, seat);
 }
 
 /* Whoever died leaves an empty seat. */
@@ -396,11 +397,6 @@ uint32_t anybpf_enter_as_guest(struct anybpf_domain *domain)
         return domain->cpus + guest;
     last_guest = sit_among(domain, domain->cpus, ANYBPF_GUEST_SEATS, guest);
     return domain->cpus + last_guest;
-}
-
-void anybpf_leave(struct anybpf_domain *domain, uint32_t seat)
-{
-    atomic_store_explicit(&domain->header->seat[seat].word, 0, memory_order_release);
 }
 
 void anybpf_refresh(struct anybpf_domain *domain, uint32_t seat)

@@ -106,7 +106,27 @@ uint32_t anybpf_enter(struct anybpf_domain *domain, uint32_t cpu);
 uint32_t anybpf_enter_as_guest(struct anybpf_domain *domain);
 /* As anybpf_enter, without waiting: ANYBPF_ANY_CPU if the seat, or all of them, are taken. */
 uint32_t anybpf_try_enter(struct anybpf_domain *domain, uint32_t cpu);
-void anybpf_leave(struct anybpf_domain *domain, uint32_t seat);
+
+/* A seat's word: the epoch above, the participant below. */
+#define ANYBPF_PARTICIPANT_BITS 20u
+
+/* The short way to a seat that somebody of this domain object had before, if nobody has it now. */
+static inline bool anybpf_enter_again(struct anybpf_domain *domain, uint32_t seat)
+{
+    struct anybpf_domain_header *header = domain->header;
+    uint64_t epoch = atomic_load_explicit(&header->epoch, memory_order_acquire);
+    uint64_t self = atomic_load_explicit(&domain->self, memory_order_relaxed);
+    uint64_t nobody = 0;
+
+    return atomic_compare_exchange_strong(&header->seat[seat].word, &nobody,
+                                          epoch << ANYBPF_PARTICIPANT_BITS | self);
+}
+
+static inline void anybpf_leave(struct anybpf_domain *domain, uint32_t seat)
+{
+    atomic_store_explicit(&domain->header->seat[seat].word, 0, memory_order_release);
+}
+
 /* Between two runs of a batch: as if one had left and come back to the same seat. */
 void anybpf_refresh(struct anybpf_domain *domain, uint32_t seat);
 

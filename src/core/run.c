@@ -9,9 +9,6 @@
 
 #include <string.h>
 
-/* Instructions between two looks at the clock: some tens of microseconds. */
-#define SLICE 65536
-
 /* Regions. */
 
 void anybpf_set_region(struct anybpf_run *run, uint32_t index, const void *start, uint64_t size,
@@ -39,6 +36,14 @@ static void set_stack(struct anybpf_run *run)
     anybpf_set_region(run, ANYBPF_STACK_REGION,
                       run->stack + (ANYBPF_FRAMES - run->frames) * ANYBPF_FRAME_BYTES,
                       (uint64_t)run->frames * ANYBPF_FRAME_BYTES, true);
+}
+
+/* Of the entry function alone: what a run begins with, and leaves behind if it ends by itself. */
+static void set_entry_stack(struct anybpf_run *run)
+{
+    anybpf_set_region(run, ANYBPF_STACK_REGION,
+                      run->stack + (ANYBPF_FRAMES - 1) * ANYBPF_FRAME_BYTES, ANYBPF_FRAME_BYTES,
+                      true);
 }
 
 static bool holds(const struct anybpf_region *region, uint64_t address, uint64_t size, bool write)
@@ -108,6 +113,7 @@ void anybpf_run_set_packet(struct anybpf_run *run, const struct anybpf_packet *p
     const struct anybpf_region *context = &run->region[ANYBPF_CONTEXT_REGION];
     uint64_t pointers[3];
 
+    run->packet_changed = true;
     if (packet != &run->packet)
         run->packet = *packet;
     pointers[ANYBPF_SLOT_DATA] = (uint64_t)(uintptr_t)packet->data;
@@ -151,7 +157,7 @@ void anybpf_stop_run(struct anybpf_run *run, enum anybpf_end end)
 
 static void take_slice(struct anybpf_run *run)
 {
-    uint64_t taken = run->budget < SLICE ? run->budget : SLICE;
+    uint64_t taken = run->budget < ANYBPF_SLICE ? run->budget : ANYBPF_SLICE;
 
     run->budget -= taken;
     run->slice += (int64_t)taken;
@@ -244,45 +250,34 @@ void anybpf_run_init(struct anybpf_run *run, struct anybpf_domain *domain, uint3
     run->call = call_function;
     anybpf_random_bytes(&run->random, sizeof(run->random));
     forget_areas(run, atomic_load(&domain->areas_version));
+    set_entry_stack(run);
 }
 
-static inline uint64_t run_in_engine(struct anybpf_run *run, const struct anybpf_program *program,
-                                     uint64_t r1, uint64_t r2)
+void anybpf_renew_run(struct anybpf_run *run)
 {
-    uint64_t (*native)(void *, struct anybpf_run *) =
-        atomic_load_explicit(&program->native, memory_order_acquire);
+    uint64_t version = atomic_load_explicit(&run->domain->areas_version, memory_order_acquire);
 
-    if (native != NULL && run->trace == NULL && r2 == 0)
-        return native((void *)(uintptr_t)r1, run);
-    return anybpf_interpret(run, program, 0, r1, r2, 0, 0, 0);
+    if (version != run->areas_version)
+        forget_areas(run, version);
+    while (run->slice <= 0 && run->budget > 0)
+        take_slice(run);
 }
 
-static __attribute__((cold, noinline)) uint64_t run_counted(struct anybpf_run *run,
-                                                            const struct anybpf_program *program,
-                                                            uint64_t r1, uint64_t r2)
-{
-    struct anybpf_program *counted = (struct anybpf_program *)(uintptr_t)program;
-    uint64_t start = anybpf_clock_ns(ANYBPF_MONOTONIC);
-    uint64_t result = run_in_engine(run, program, r1, r2);
-    uint64_t time = anybpf_clock_ns(ANYBPF_MONOTONIC) - start;
-
-    atomic_fetch_add_explicit(&counted->runs, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&counted->run_ns, time, memory_order_relaxed);
-    return result;
-}
-
-/* A program that was stopped may have reserved records that nobody will submit. */
-static __attribute__((cold, noinline)) void abandon_records(struct anybpf_run *run,
-                                                            const struct anybpf_program *first)
+/* A program that was stopped may have left frames, what helpers took for callbacks, and records that
+ * nobody will submit. */
+static void clear_away(struct anybpf_run *run, const struct anybpf_program *first)
 {
     anybpf_rings_abandon(first->maps, first->map_count, run->seat);
     if (run->program != first)
         anybpf_rings_abandon(run->program->maps, run->program->map_count, run->seat);
+    run->scratch_used = 0;
+    anybpf_set_region(run, ANYBPF_SCRATCH_REGION, NULL, 0, false);
+    set_entry_stack(run);
 }
 
 /* A program threw, and names a function for that case: it is given the cookie, in the frame where the
  * program began, and its result is the run's. */
-static __attribute__((cold, noinline)) uint64_t handle_thrown(struct anybpf_run *run)
+static uint64_t handle_thrown(struct anybpf_run *run)
 {
     const struct anybpf_program *program = run->program;
     uint64_t result;
@@ -290,66 +285,61 @@ static __attribute__((cold, noinline)) uint64_t handle_thrown(struct anybpf_run 
     run->next_program = NULL;
     run->frames = 1;
     run->stop.end = ANYBPF_ENDED;
-    set_stack(run);
-    take_slice(run);
     result = anybpf_interpret(run, program, program->handler, run->stop.value, 0, 0, 0, 0);
-    if (run->slice > 0)
-        run->budget += (uint64_t)run->slice;
-    run->slice = 0;
     if (run->held_map != NULL)
         anybpf_release_held(run);
     if (run->stop.end != ANYBPF_ENDED)
-        abandon_records(run, program);
+        clear_away(run, program);
     return result;
 }
 
-static __attribute__((cold, noinline)) uint64_t end_stopped(struct anybpf_run *run,
-                                                            const struct anybpf_program *first,
-                                                            uint64_t result)
+uint64_t anybpf_end_run(struct anybpf_run *run, const struct anybpf_program *first,
+                        uint64_t result)
 {
-    abandon_records(run, first);
+    if (run->held_map != NULL)
+        anybpf_release_held(run);
+    if (run->stop.end == ANYBPF_ENDED)
+        return result;
+    clear_away(run, first);
     if (run->stop.end == ANYBPF_THROWN && run->program->handler != 0)
         return handle_thrown(run);
+    return result;
+}
+
+uint64_t anybpf_run_counted(struct anybpf_run *run, const struct anybpf_program *program,
+                            anybpf_native native, uint64_t r1, uint64_t r2)
+{
+    struct anybpf_program *counted = (struct anybpf_program *)(uintptr_t)program;
+    uint64_t start = anybpf_clock_ns(ANYBPF_MONOTONIC);
+    uint64_t result = anybpf_run_next(run, program, native, r1, r2);
+    uint64_t time = anybpf_clock_ns(ANYBPF_MONOTONIC) - start;
+
+    atomic_fetch_add_explicit(&counted->runs, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&counted->run_ns, time, memory_order_relaxed);
     return result;
 }
 
 uint64_t anybpf_run_program(struct anybpf_run *run, const struct anybpf_program *program,
                             uint64_t r1, uint64_t r2)
 {
-    uint64_t version = atomic_load_explicit(&run->domain->areas_version, memory_order_acquire);
+    anybpf_native native = atomic_load_explicit(&program->native, memory_order_acquire);
     uint64_t result;
 
-    if (__builtin_expect(version != run->areas_version, 0))
-        forget_areas(run, version);
-    run->program = program;
-    run->next_program = NULL;
-    run->frames = 1;
-    run->tail_calls = 0;
-    run->redirect.kind = 0;
-    run->stop.end = ANYBPF_ENDED;
-    run->slice = 0;
-    if (run->scratch_used != 0) { /* a callback of the last run was stopped */
-        run->scratch_used = 0;
-        anybpf_set_region(run, ANYBPF_SCRATCH_REGION, NULL, 0, false);
-    }
-    if (run->region[ANYBPF_STACK_REGION].size != ANYBPF_FRAME_BYTES)
-        set_stack(run);
-    take_slice(run);
-    if (atomic_load_explicit(&run->stop_now, memory_order_relaxed)) {
+    if (run->trace != NULL || r2 != 0)
+        native = NULL;
+    anybpf_give_budget(run, run->budget);
+    if (__builtin_expect(atomic_load_explicit(&run->stop_now, memory_order_relaxed), 0)) {
+        run->program = program;
+        run->stop.end = ANYBPF_ENDED;
         anybpf_stop_run(run, ANYBPF_STOPPED);
         run->stop.pc = 0;
         result = 0;
-    } else if (atomic_load_explicit(&program->counts, memory_order_relaxed)) {
-        result = run_counted(run, program, r1, r2);
+    } else if (__builtin_expect(atomic_load_explicit(&program->counts, memory_order_relaxed), 0)) {
+        result = anybpf_run_counted(run, program, native, r1, r2);
     } else {
-        result = run_in_engine(run, program, r1, r2);
+        result = anybpf_run_next(run, program, native, r1, r2);
     }
-    if (run->slice > 0)
-        run->budget += (uint64_t)run->slice;
+    run->budget = anybpf_budget_left(run);
     run->slice = 0;
-    if (run->held_map != NULL)
-        anybpf_release_held(run);
-    if (__builtin_expect(run->stop.end != ANYBPF_ENDED, 0))
-        return end_stopped(run, program, result);
     return result;
 }

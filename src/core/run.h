@@ -27,6 +27,9 @@ struct anybpf_program;
 typedef uint64_t (*anybpf_helper)(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5,
                                   struct anybpf_run *run);
 
+/* Compiled code: as a program finds its context in r1. */
+typedef uint64_t (*anybpf_native)(void *context, struct anybpf_run *run);
+
 /* Why a run ended. Stable: Python has a text for each. */
 enum anybpf_end {
     ANYBPF_ENDED = 0,      /* by itself */
@@ -182,6 +185,7 @@ struct anybpf_run {
     int64_t slice;
     uint64_t deadline; /* monotonic ns; 0: none */
     _Atomic bool stop_now; /* set by another thread */
+    bool packet_changed;   /* anybpf_run_set_packet was called; whoever set this to false asks */
 
     uint32_t frames;     /* of functions active, 1 in the entry function */
     uint32_t tail_calls; /* made so far */
@@ -244,7 +248,7 @@ struct anybpf_program {
     uint32_t slots;
     struct anybpf_op *ops; /* decoded; owned */
     /* Compiled code, or NULL; switched while others run. Same meaning as anybpf_interpret. */
-    uint64_t (*_Atomic native)(void *context, struct anybpf_run *run);
+    _Atomic anybpf_native native;
     struct anybpf_native_functions *_Atomic native_functions; /* of it, or NULL; owned */
     struct anybpf_map **maps; /* by index in the code; owned array, borrowed maps */
     uint32_t map_count;
@@ -287,9 +291,17 @@ void anybpf_run_set_memory(struct anybpf_run *run, void *memory, size_t size);
 uint64_t anybpf_run_program(struct anybpf_run *run, const struct anybpf_program *program,
                             uint64_t r1, uint64_t r2);
 
+/* The same for one of many runs, inline. What is left of a slice stays for the next, and what is left
+ * of the budget is anybpf_budget_left; a budget for each run is given by anybpf_give_budget. `native`
+ * is program->native, or NULL where that is not to be used. Neither `stop_now`, `trace` nor
+ * `program->counts` are looked at: whoever makes many runs looks at them between, now and then. */
+static inline uint64_t anybpf_run_next(struct anybpf_run *run, const struct anybpf_program *program,
+                                       anybpf_native native, uint64_t r1, uint64_t r2);
+
 void anybpf_set_region(struct anybpf_run *run, uint32_t index, const void *start, uint64_t size,
                        bool writable);
-/* Takes the next slice of the budget; false if the run must end, which is then told why. */
+/* Takes the next slice of the budget if there is none, and looks at the clock and at `stop_now`; false
+ * if the run must end, which is then told why. */
 bool anybpf_next_slice(struct anybpf_run *run);
 
 /* Whether the program may read or write there; with an area's help if need be. A size of 0 is
@@ -317,5 +329,57 @@ anybpf_helper anybpf_helper_by_name(const char *name);
 bool anybpf_is_helper(anybpf_helper helper);
 /* To be called when a run ends, however: gives back a spin lock that the program still has. */
 void anybpf_release_held(struct anybpf_run *run);
+
+/* What a run consists of. */
+
+/* Instructions between two looks at the clock: some tens of microseconds. */
+#define ANYBPF_SLICE 65536
+
+static inline void anybpf_give_budget(struct anybpf_run *run, uint64_t budget)
+{
+    uint64_t slice = budget < ANYBPF_SLICE ? budget : ANYBPF_SLICE;
+
+    run->budget = budget - slice;
+    run->slice = (int64_t)slice;
+}
+
+static inline uint64_t anybpf_budget_left(const struct anybpf_run *run)
+{
+    return run->slice > 0 ? run->budget + (uint64_t)run->slice : run->budget;
+}
+
+/* The seldom parts of a run: areas went, or the slice is used up; what to do at the end of a run that
+ * was stopped or has a lock, and the result then; runs that are counted and timed. */
+void anybpf_renew_run(struct anybpf_run *run);
+uint64_t anybpf_end_run(struct anybpf_run *run, const struct anybpf_program *first,
+                        uint64_t result);
+uint64_t anybpf_run_counted(struct anybpf_run *run, const struct anybpf_program *program,
+                            anybpf_native native, uint64_t r1, uint64_t r2);
+uint64_t anybpf_interpret(struct anybpf_run *run, const struct anybpf_program *program,
+                          uint32_t slot, uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4,
+                          uint64_t r5);
+
+static inline uint64_t anybpf_run_next(struct anybpf_run *run, const struct anybpf_program *program,
+                                       anybpf_native native, uint64_t r1, uint64_t r2)
+{
+    uint64_t result;
+
+    if (__builtin_expect(atomic_load_explicit(&run->domain->areas_version, memory_order_acquire) !=
+                             run->areas_version, 0) ||
+        __builtin_expect(run->slice <= 0, 0))
+        anybpf_renew_run(run);
+    run->program = program;
+    run->frames = 1;
+    run->tail_calls = 0;
+    run->next_program = NULL;
+    run->stop.end = ANYBPF_ENDED;
+    run->redirect.kind = 0;
+    result = native != NULL ? native((void *)(uintptr_t)r1, run)
+                            : anybpf_interpret(run, program, 0, r1, r2, 0, 0, 0);
+    if (__builtin_expect(run->stop.end != ANYBPF_ENDED, 0) ||
+        __builtin_expect(run->held_map != NULL, 0))
+        return anybpf_end_run(run, program, result);
+    return result;
+}
 
 #endif
