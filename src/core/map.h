@@ -215,6 +215,7 @@ struct anybpf_map {
     void *private;         /* the kind's, this process's */
     void *owner;           /* the Python object, borrowed; the core does not look at it */
     const struct anybpf_shape *inner; /* of maps that hold maps: what they must be like; owned */
+    _Atomic bool abandoned; /* no user refers to it any more, only programs do: it gets no timers */
 };
 
 /* Bytes of a value as users read and write it. */

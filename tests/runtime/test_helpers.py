@@ -126,3 +126,21 @@ def test_timers_go_off_by_themselves(runtime: Runtime, build: Build) -> None:
         assert loaded.map("things")[0].fired == 1
         assert runtime.timers is not None
         assert not runtime.timers.stops
+
+
+def test_timers_go_with_the_last_user_of_their_map(runtime: Runtime, build: Build) -> None:
+    """As on Linux: a program that still has the map does not keep them."""
+    loaded = runtime.load(build(TIMER.replace("1000000, 0", "100000000, 0")))
+    program, number = runtime.program(loaded.program().id), loaded.map("things").id
+    with program:
+        assert program.test_run(DNS).retval == 0
+        loaded.close()
+        with runtime.map(number) as things:
+            time.sleep(0.15)
+            assert things[0].fired == 0
+            assert program.test_run(DNS).retval == 0  # who has the map again has timers again
+            deadline = time.monotonic() + 10
+            while things[0].fired == 0 and time.monotonic() < deadline:
+                time.sleep(0.005)
+            assert things[0].fired == 1
+        assert program.test_run(DNS).retval == 2  # none is set up in a map without users

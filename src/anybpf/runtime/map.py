@@ -92,7 +92,14 @@ class MapRecord(Record):
 
     # References.
 
+    @property
+    def has_timers(self) -> bool:
+        return not self.gone and self.storage.timer_offset >= 0
+
     def on_last_user(self) -> Iterable[Record]:
+        # As on Linux: a timer goes on only while a user has the map.
+        if self.has_timers:
+            self.storage.abandon(True)
         if self.type.holds not in self.runtime.habits.emptied:
             return ()
         return self._let_all_go()
@@ -199,6 +206,11 @@ class MapKeeper(Handle):
     """One face's hold on a map."""
 
     __slots__ = ()
+
+    def __init__(self, record: MapRecord) -> None:
+        super().__init__(record)
+        if record.has_timers:
+            record.storage.abandon(False)
 
     def _map(self) -> MapRecord:
         record = self.record

@@ -1,8 +1,9 @@
 /* Helpers on timers, and the list of them: timers.h.
  *
- * Linux: 0, -EINVAL (flags, no timer, none set up), -EBUSY (set up already), -ENOMEM, -EDEADLK
- * (cancelled by its own callback), -EOPNOTSUPP (the host has no list); cancel returns 1 if the timer
- * was running.
+ * Linux: 0, -EINVAL (flags, no timer, none set up, no callback), -EBUSY (set up already), -ENOMEM,
+ * -EDEADLK (cancelled by its own callback, or by one that a callback is waiting for), -EPERM (set up
+ * in a map that no user refers to), -EOPNOTSUPP (the host has no list); cancel returns 1 if the timer
+ * was started. A timer that was cancelled has no callback until it is given one again.
  *
  * Copyright (c) the anybpf authors. SPDX-License-Identifier: MIT
  */
@@ -17,7 +18,9 @@ struct entry {
     uint32_t generation; /* of the number; 0: never used */
     bool used;
     bool active;
-    uint32_t firing; /* the seat that runs its callback, plus 1; 0: none does */
+    bool firing;      /* a thread runs its callback: until it ends, the entry is not used again */
+    uint32_t firings; /* how often it did */
+    uint32_t awaited; /* by how many callbacks of other timers, which cancel it */
     uint32_t map;
     uint32_t program;
     uint32_t clock; /* CLOCK_* of Linux */
@@ -33,8 +36,20 @@ struct anybpf_timers {
     uint32_t count;
     uint32_t capacity;
     uint32_t free_from; /* no entry below this is free */
+    uint32_t process;   /* the participant whose threads these firings are */
+    uint32_t waiters;   /* threads that wait for a callback to end */
+    _Atomic uint32_t ended; /* callbacks, where somebody waited */
     _Atomic uint32_t news;
 };
+
+/* The callbacks that this thread is in, the innermost first: a helper of the host's may run further
+ * programs in the middle of one, on another seat. */
+struct firing {
+    const struct anybpf_timers *timers;
+    uint32_t index;
+    struct firing *outer;
+};
+static _Thread_local struct firing *firing_here;
 
 /* In the value: struct bpf_timer, two words. */
 struct timer_words {
@@ -45,13 +60,16 @@ struct timer_words {
 enum { CLOCK_IS_REAL = 0, CLOCK_IS_MONOTONIC = 1, CLOCK_IS_BOOT = 7 };
 #define ABSOLUTE UINT64_C(1)
 #define THIS_CPU UINT64_C(2)
+#define LOOK_AT_RUN_NS 1000000 /* how long a canceller sleeps before it looks whether it must stop */
 
 struct anybpf_timers *anybpf_timers_create(struct anybpf_domain *domain)
 {
     struct anybpf_timers *timers = calloc(1, sizeof(*timers));
 
-    if (timers != NULL)
+    if (timers != NULL) {
         timers->domain = domain;
+        timers->process = atomic_load(&domain->self);
+    }
     return timers;
 }
 
@@ -83,6 +101,54 @@ static struct timer_words words_at(uintptr_t timer)
     return words;
 }
 
+static void drop(struct anybpf_timers *timers, struct entry *entry)
+{
+    uint32_t index = (uint32_t)(entry - timers->entry);
+
+    entry->used = false;
+    entry->active = false;
+    if (index < timers->free_from)
+        timers->free_from = index;
+}
+
+/* The threads of this process's parent are not here to end what they were at; and timers in memory
+ * that both have are the parent's to fire. */
+static void after_fork(struct anybpf_timers *timers, uint32_t self)
+{
+    uint32_t i;
+
+    timers->process = self;
+    timers->waiters = 0;
+    timers->free_from = 0;
+    for (i = 0; i < timers->count; i++) {
+        timers->entry[i].firing = false;
+        timers->entry[i].awaited = 0;
+        if (timers->domain->shared)
+            drop(timers, &timers->entry[i]);
+    }
+}
+
+static void lock(struct anybpf_timers *timers)
+{
+    uint32_t self = atomic_load(&timers->domain->self);
+
+    anybpf_lock_take(timers->domain, &timers->lock);
+    if (timers->process != self)
+        after_fork(timers, self);
+}
+
+static void unlock(struct anybpf_timers *timers)
+{
+    anybpf_lock_give(&timers->lock);
+}
+
+/* Whether a timer's words are of this process. Where memory is not shared they are, whichever number
+ * it had as it wrote them. */
+static bool is_ours(const struct anybpf_timers *timers, const struct timer_words *words)
+{
+    return !timers->domain->shared || words->owner == atomic_load(&timers->domain->self);
+}
+
 /* With the lock. The entry that a timer says it is, if it is. */
 static struct entry *entry_of(struct anybpf_timers *timers, uintptr_t timer)
 {
@@ -91,7 +157,7 @@ static struct entry *entry_of(struct anybpf_timers *timers, uintptr_t timer)
     struct entry *entry;
 
     if ((uint32_t)words.number == 0 || index >= timers->count ||
-        words.owner != atomic_load(&timers->domain->self))
+        !is_ours(timers, &words))
         return NULL;
     entry = &timers->entry[index];
     if (!entry->used || entry->generation != words.number >> 32 || entry->timer != timer)
@@ -104,8 +170,10 @@ static struct entry *new_entry(struct anybpf_timers *timers)
 {
     struct entry *entry;
     uint32_t generation;
+    uint32_t firings;
 
-    while (timers->free_from < timers->count && timers->entry[timers->free_from].used)
+    while (timers->free_from < timers->count && (timers->entry[timers->free_from].used ||
+                                                 timers->entry[timers->free_from].firing))
         timers->free_from++;
     if (timers->free_from == timers->count) {
         if (timers->count == timers->capacity) {
@@ -123,20 +191,12 @@ static struct entry *new_entry(struct anybpf_timers *timers)
     }
     entry = &timers->entry[timers->free_from];
     generation = entry->generation + 1;
+    firings = entry->firings;
     memset(entry, 0, sizeof(*entry));
+    entry->firings = firings;
     entry->generation = generation == 0 ? 1 : generation;
     entry->used = true;
     return entry;
-}
-
-static void drop(struct anybpf_timers *timers, struct entry *entry)
-{
-    uint32_t index = (uint32_t)(entry - timers->entry);
-
-    entry->used = false;
-    entry->active = false;
-    if (index < timers->free_from)
-        timers->free_from = index;
 }
 
 /* The list, and where a timer is, if that is where the map keeps one. */
@@ -165,15 +225,17 @@ ANYBPF_HELPER(timer_init)
         return linux_error(LINUX_EINVAL);
     if (timers == NULL)
         return linux_error(LINUX_EOPNOTSUPP);
-    anybpf_lock_take(timers->domain, &timers->lock);
+    lock(timers);
     if (entry_of(timers, (uintptr_t)r1) != NULL) {
         result = linux_error(LINUX_EBUSY);
+    } else if (atomic_load(&map->abandoned)) {
+        result = linux_error(LINUX_EPERM);
     } else {
         struct timer_words old = words_at((uintptr_t)r1);
 
         entry = new_entry(timers);
-        if (old.number != 0 && old.owner != atomic_load(&timers->domain->self) &&
-            old.owner <= UINT32_MAX && anybpf_is_alive(timers->domain, (uint32_t)old.owner)) {
+        if (old.number != 0 && !is_ours(timers, &old) && old.owner <= UINT32_MAX &&
+            anybpf_is_alive(timers->domain, (uint32_t)old.owner)) {
             if (entry != NULL)
                 drop(timers, entry);
             result = linux_error(LINUX_EBUSY); /* another process fires it */
@@ -191,7 +253,7 @@ ANYBPF_HELPER(timer_init)
                              __ATOMIC_RELEASE);
         }
     }
-    anybpf_lock_give(&timers->lock);
+    unlock(timers);
     return result;
 }
 
@@ -205,14 +267,14 @@ ANYBPF_HELPER(timer_set_callback)
     UNUSED3(r3, r4, r5);
     if (timers == NULL)
         return result;
-    anybpf_lock_take(timers->domain, &timers->lock);
+    lock(timers);
     entry = entry_of(timers, (uintptr_t)r1);
     if (entry != NULL) {
         entry->callback = r2;
         entry->program = run->program->object.id;
         result = 0;
     }
-    anybpf_lock_give(&timers->lock);
+    unlock(timers);
     return result;
 }
 
@@ -237,7 +299,7 @@ ANYBPF_HELPER(timer_start)
     UNUSED2(r4, r5);
     if (timers == NULL || (r3 & ~(ABSOLUTE | THIS_CPU)) != 0)
         return result;
-    anybpf_lock_take(timers->domain, &timers->lock);
+    lock(timers);
     entry = entry_of(timers, (uintptr_t)r1);
     if (entry != NULL && entry->callback != 0) {
         uint64_t now = anybpf_clock_ns(ANYBPF_MONOTONIC);
@@ -252,13 +314,48 @@ ANYBPF_HELPER(timer_start)
         entry->active = true;
         result = 0;
     }
-    anybpf_lock_give(&timers->lock);
+    unlock(timers);
     if (result == 0)
         tell(timers);
     return result;
 }
 
-/* A callback that runs just now is not waited for. */
+/* With the lock. Whether this thread must not wait for a callback: it is in that one itself, or in
+ * one that another callback waits for, which may be the one. */
+static bool must_not_wait(const struct anybpf_timers *timers, uint32_t index)
+{
+    const struct firing *own;
+
+    for (own = firing_here; own != NULL; own = own->outer)
+        if (own->timers == timers &&
+            (own->index == index || timers->entry[own->index].awaited > 0))
+            return true;
+    return false;
+}
+
+/* With the lock, which it gives back meanwhile. Returns when the callback that runs now has ended,
+ * or the canceller's own run must. */
+static void wait_for_callback(struct anybpf_run *run, struct anybpf_timers *timers, uint32_t index)
+{
+    uint32_t firings = timers->entry[index].firings;
+    uint32_t in_callback = firing_here != NULL;
+    bool goes_on = true;
+
+    timers->waiters++;
+    timers->entry[index].awaited += in_callback;
+    while (goes_on && timers->entry[index].firing && timers->entry[index].firings == firings) {
+        uint32_t ended = atomic_load(&timers->ended);
+
+        unlock(timers);
+        anybpf_wait(&timers->ended, ended, LOOK_AT_RUN_NS);
+        goes_on = anybpf_next_slice(run);
+        lock(timers);
+    }
+    if (timers->entry[index].firing && timers->entry[index].firings == firings)
+        timers->entry[index].awaited -= in_callback;
+    timers->waiters--;
+}
+
 ANYBPF_HELPER(timer_cancel)
 {
     struct anybpf_map *map;
@@ -269,16 +366,40 @@ ANYBPF_HELPER(timer_cancel)
     UNUSED4(r2, r3, r4, r5);
     if (timers == NULL)
         return result;
-    anybpf_lock_take(timers->domain, &timers->lock);
+    lock(timers);
     entry = entry_of(timers, (uintptr_t)r1);
-    if (entry != NULL && entry->firing == run->seat + 1) {
-        result = linux_error(LINUX_EDEADLK);
-    } else if (entry != NULL) {
-        result = entry->active;
-        entry->active = false;
+    if (entry != NULL) {
+        uint32_t index = (uint32_t)(entry - timers->entry);
+
+        if (entry->firing && must_not_wait(timers, index)) {
+            result = linux_error(LINUX_EDEADLK);
+        } else {
+            result = entry->active;
+            entry->active = false;
+            entry->callback = 0; /* so the callback that runs now cannot start it again */
+            if (entry->firing)
+                wait_for_callback(run, timers, index);
+        }
     }
-    anybpf_lock_give(&timers->lock);
+    unlock(timers);
     return result;
+}
+
+/* Of a map. Those that run just now end by themselves: the caller may be what they wait for. */
+void anybpf_map_abandon(struct anybpf_map *map, bool abandoned)
+{
+    struct anybpf_timers *timers;
+    uint32_t i;
+
+    atomic_store(&map->abandoned, abandoned); /* before the lock, with which timer_init looks */
+    timers = atomic_load(&map->domain->timers);
+    if (timers == NULL || !abandoned)
+        return;
+    lock(timers);
+    for (i = 0; i < timers->count; i++)
+        if (timers->entry[i].used && timers->entry[i].map == map->object.id)
+            drop(timers, &timers->entry[i]);
+    unlock(timers);
 }
 
 uint64_t anybpf_timers_next(struct anybpf_timers *timers)
@@ -286,11 +407,11 @@ uint64_t anybpf_timers_next(struct anybpf_timers *timers)
     uint64_t next = ANYBPF_NEVER;
     uint32_t i;
 
-    anybpf_lock_take(timers->domain, &timers->lock);
+    lock(timers);
     for (i = 0; i < timers->count; i++)
         if (timers->entry[i].active && timers->entry[i].when < next)
             next = timers->entry[i].when;
-    anybpf_lock_give(&timers->lock);
+    unlock(timers);
     return next;
 }
 
@@ -360,41 +481,71 @@ static bool run_callback(struct anybpf_run *run, const struct entry *entry)
     return found;
 }
 
-/* The earliest that is due, no more active, marked as firing on a seat; false: none. */
-static bool take_due(struct anybpf_timers *timers, uint64_t now, uint32_t seat, uint32_t *index,
+/* The earliest that is due, no more active, marked as firing; false: none. */
+static bool take_due(struct anybpf_timers *timers, uint64_t now, uint32_t *index,
                      struct entry *copy)
 {
     struct entry *due = NULL;
     uint32_t i;
 
-    anybpf_lock_take(timers->domain, &timers->lock);
+    lock(timers);
     for (i = 0; i < timers->count; i++) {
         struct entry *entry = &timers->entry[i];
 
-        if (entry->active && entry->when <= now && entry->firing == 0 &&
+        if (entry->active && entry->when <= now && !entry->firing &&
             (due == NULL || entry->when < due->when))
             due = entry;
     }
     if (due != NULL) {
         due->active = false;
-        due->firing = seat + 1;
+        due->firing = true;
+        due->firings++;
         *index = (uint32_t)(due - timers->entry);
         *copy = *due;
     }
-    anybpf_lock_give(&timers->lock);
+    unlock(timers);
     return due != NULL;
 }
 
 static void fired(struct anybpf_timers *timers, uint32_t index, bool gone)
 {
     struct entry *entry;
+    bool awaited;
 
-    anybpf_lock_take(timers->domain, &timers->lock);
+    lock(timers);
     entry = &timers->entry[index];
-    entry->firing = 0;
-    if (gone)
+    entry->firing = false;
+    entry->awaited = 0;
+    if (gone || !entry->used)
         drop(timers, entry);
-    anybpf_lock_give(&timers->lock);
+    awaited = timers->waiters > 0;
+    if (awaited)
+        atomic_fetch_add(&timers->ended, 1);
+    unlock(timers);
+    if (awaited)
+        anybpf_wake(&timers->ended, true);
+}
+
+/* Runs one that was taken. Whether its map, value and program were there. */
+static bool fire(struct anybpf_timers *timers, struct anybpf_run *run, uint32_t index,
+                 const struct entry *entry)
+{
+    struct firing here = {timers, index, firing_here};
+    struct timer_words words;
+    bool there;
+
+    /* The memory is there as long as the map is; then the number tells whether it is still the same
+     * timer. */
+    if (anybpf_find(timers->domain, entry->map) == NULL)
+        return false;
+    words = words_at(entry->timer);
+    if (words.number != ((uint64_t)entry->generation << 32 | (index + 1u)) ||
+        !is_ours(timers, &words))
+        return false;
+    firing_here = &here;
+    there = run_callback(run, entry);
+    firing_here = here.outer;
+    return there;
 }
 
 uint32_t anybpf_timers_fire(struct anybpf_timers *timers, uint64_t budget,
@@ -410,19 +561,12 @@ uint32_t anybpf_timers_fire(struct anybpf_timers *timers, uint64_t budget,
     if (run == NULL)
         return 0;
     seat = anybpf_enter(timers->domain, ANYBPF_ANY_CPU);
-    while (take_due(timers, now, seat, &index, &entry)) {
-        struct timer_words words;
-        bool there = false;
+    while (take_due(timers, now, &index, &entry)) {
+        bool there;
 
         anybpf_run_init(run, timers->domain, seat);
         run->budget = budget;
-        /* The memory is there as long as the map is; then the number tells whether it is still the
-         * same timer. */
-        if (anybpf_find(timers->domain, entry.map) != NULL) {
-            words = words_at(entry.timer);
-            there = words.number == ((uint64_t)entry.generation << 32 | (index + 1u)) &&
-                    run_callback(run, &entry);
-        }
+        there = fire(timers, run, index, &entry);
         calls += there;
         fired(timers, index, !there);
         if (run->stop.end != ANYBPF_ENDED && stopped != NULL)

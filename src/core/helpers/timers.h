@@ -30,4 +30,8 @@ _Atomic uint32_t *anybpf_timers_news(struct anybpf_timers *timers);
 uint32_t anybpf_timers_fire(struct anybpf_timers *timers, uint64_t budget,
                             void (*stopped)(void *arg, struct anybpf_run *run), void *arg);
 
+/* The map's last user reference is gone: its timers are, and no more are set up until `abandoned` is
+ * false again. Does not wait for a callback that runs. The caller is seated. */
+void anybpf_map_abandon(struct anybpf_map *map, bool abandoned);
+
 #endif

@@ -3,6 +3,7 @@
  *
  * Copyright (c) the anybpf authors. SPDX-License-Identifier: MIT
  */
+#include "../helpers/timers.h"
 #include "faces.h"
 
 #include <structmember.h>
@@ -263,6 +264,24 @@ static PyObject *close_map(PyObject *object, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+static PyObject *abandon(PyObject *self, PyObject *arg)
+{
+    struct anybpf_map *map = anybpf_open_map(self);
+    int abandoned = PyObject_IsTrue(arg);
+    uint32_t seat;
+
+    if (map == NULL || abandoned < 0)
+        return NULL;
+    anybpf_map_hold(self);
+    Py_BEGIN_ALLOW_THREADS
+    seat = anybpf_enter_as_guest(map->domain);
+    anybpf_map_abandon(map, abandoned != 0);
+    anybpf_leave(map->domain, seat);
+    Py_END_ALLOW_THREADS
+    anybpf_map_drop(self);
+    Py_RETURN_NONE;
+}
+
 static int traverse(PyObject *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
@@ -465,6 +484,9 @@ static PyMethodDef methods[] = {
      "share(map)\n--\n\nAnother face of a map, closed by itself; the map outlives both."},
     {"close", close_map, METH_NOARGS,
      "close()\n--\n\nLet go of the map; its memory goes when nobody uses it any more."},
+    {"abandon", abandon, METH_O,
+     "abandon(abandoned, /)\n--\n\nWhether only programs refer to it from now on. Then its timers go, "
+     "and it gets no others."},
     {"values_view", values_view, METH_NOARGS,
      "values_view()\n--\n\nAn array's values where they are, each padded to 8 bytes; a row for each "
      "processor in per-CPU arrays."},

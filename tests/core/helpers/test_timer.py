@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -13,7 +16,7 @@ from tests.core.helpers.running import Case
 SHAPE = {
     "kind": "array", "key_size": 4, "value_size": 24, "max_entries": 3, "timer_offset": 0
 }  # fmt: skip
-EINVAL, EBUSY, EDEADLK, EOPNOTSUPP = -22, -16, -35, -95
+EPERM, EINVAL, EBUSY, EDEADLK, EOPNOTSUPP = -1, -22, -16, -35, -95
 
 BEGIN = """
 r6 = value 0 ll
@@ -212,3 +215,158 @@ def test_an_entry_that_is_deleted_does_not_fire(kind: str) -> None:
         else:
             entry.delete(b"\1\0\0\0")
             assert timers.fire() == (0, [])
+
+
+# Linux: a callback is given up with its timer.
+def test_what_was_cancelled_has_no_callback_any_more() -> None:
+    case = Case(SHAPE)
+    timers = _core.Timers(case.domain)
+    text = BEGIN.format(clock=1) + SET + START.format(delay=10**9, flags=0) + CANCEL
+    assert case.program(text + START.format(delay=0, flags=0) + FIRED.format(more=""))() == (
+        EINVAL % (1 << 64)
+    )
+    again = "r6 = value 0 ll\nr6 += 24\n" + SET + START.format(delay=0, flags=0)
+    program = case.program(again + FIRED.format(more=""))
+    assert program() == 0
+    assert timers.fire() == (1, [])
+
+
+# A value: a timer, and two words. The callback sets the first, and waits until a user sets the
+# second; its result says what went on meanwhile.
+WAITING = """
+*(u64 *)(r3 + 16) = 1
+again:
+r1 = *(u64 *)(r3 + 24)
+if r1 == 0 goto again
+*(u64 *)(r3 + 16) = 2
+"""
+WORDS = {**SHAPE, "value_size": 32}
+
+
+class Firing:
+    """A timer whose callback runs in another thread until it is let go."""
+
+    def __init__(self, case: Case, timers: _core.Timers, index: int = 1, more: str = "") -> None:
+        self.case = case
+        self.key = index.to_bytes(4, "little")
+        text = whole(more=WAITING + more).replace("+= 24", f"+= {index * 32}")
+        text = text.replace("r4 = *(u64 *)(r3 + 16)\nr4 += r1\n*(u64 *)(r3 + 16) = r4\n", "")
+        self.program = case.program(text)
+        assert self.program() == 0
+        self.fired: list[tuple[int, list[Any]]] = []
+        self.thread = threading.Thread(target=lambda: self.fired.append(timers.fire()))
+        self.thread.start()
+        self.wait_until(16, 1)
+
+    def word(self, offset: int) -> int:
+        value = self.case.maps[0].lookup(self.key)
+        assert value is not None
+        return int.from_bytes(value[offset : offset + 8], "little")
+
+    def wait_until(self, offset: int, expected: int) -> None:
+        end = time.monotonic() + 10
+        while self.word(offset) != expected:
+            assert time.monotonic() < end
+            time.sleep(0.001)
+
+    def let_go(self) -> None:
+        with self.case.maps[0].values_view() as view, view.cast("B") as raw:
+            raw[int.from_bytes(self.key, "little") * 32 + 24] = 1
+
+    def end(self) -> list[tuple[int, list[Any]]]:
+        self.let_go()
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+        return self.fired
+
+
+def cancelling(index: int = 1) -> str:
+    return f"r6 = value 0 ll\nr6 += {index * 32}\n" + CANCEL
+
+
+def test_a_canceller_waits_for_the_callback_that_runs() -> None:
+    case = Case(WORDS)
+    firing = Firing(case, _core.Timers(case.domain))
+    canceller = case.program(cancelling() + "r7 = r0\nr0 = *(u64 *)(r6 + 16)\nexit")
+    seen: list[object] = []
+    thread = threading.Thread(target=lambda: seen.append(canceller()))
+    thread.start()
+    thread.join(0.1)
+    assert not seen
+    assert firing.end() == [(1, [])]
+    thread.join(10)
+    assert seen == [2]  # what the callback wrote last
+
+
+def test_a_callback_that_is_cancelled_does_not_start_itself_again() -> None:
+    case = Case(WORDS)
+    timers = _core.Timers(case.domain)
+    again = START.format(delay=0, flags=0) + "r6 = r6\n*(u64 *)(r6 + 16) = r0\n"
+    firing = Firing(case, timers, more=again)
+    canceller = case.program(cancelling() + "exit")
+    seen: list[object] = []
+    thread = threading.Thread(target=lambda: seen.append(canceller()))
+    thread.start()
+    thread.join(0.05)
+    firing.end()
+    thread.join(10)
+    assert seen == [0]
+    assert firing.word(16) == EINVAL % (1 << 64)
+    assert timers.next() is None
+
+
+def test_a_canceller_that_is_stopped_waits_no_longer() -> None:
+    case = Case(WORDS)
+    firing = Firing(case, _core.Timers(case.domain))
+    canceller = case.program(cancelling() + "exit")
+    outcome = canceller.run(context=bytes(24), timeout=0.02)
+    assert outcome[1] is not None
+    assert _core.ENDS[outcome[1][0]] == "OUT_OF_TIME"
+    assert firing.end() == [(1, [])]
+
+
+def test_a_map_without_users_has_no_timers() -> None:
+    case = Case(SHAPE)
+    timers = _core.Timers(case.domain)
+    entry = case.maps[0]
+    start = "r6 = value 0 ll\nr6 += 24\n" + START.format(delay=0, flags=0)
+    program = case.program(whole())
+    assert program() == 0
+    entry.abandon(True)
+    assert timers.next() is None
+    assert timers.fire() == (0, [])
+    assert case.run(start + "exit").value == EINVAL
+    assert case.run(BEGIN.format(clock=1) + "exit").value == EPERM
+    entry.abandon(False)
+    assert program() == 0
+    assert timers.fire() == (1, [])
+
+
+def test_a_map_may_lose_its_users_while_a_callback_runs() -> None:
+    case = Case(WORDS)
+    timers = _core.Timers(case.domain)
+    firing = Firing(case, timers, more=START.format(delay=0, flags=0) + "*(u64 *)(r6 + 16) = r0\n")
+    case.maps[0].abandon(True)  # which does not wait
+    assert firing.end() == [(1, [])]
+    assert firing.word(16) == EINVAL % (1 << 64)
+    case.maps[0].abandon(False)
+    assert case.run(BEGIN.format(clock=1).replace("24", "32") + "exit").value == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_child_has_the_timers_of_memory_that_it_does_not_share() -> None:
+    case = Case(SHAPE)
+    timers = _core.Timers(case.domain)
+    program = case.program(whole())
+    assert program() == 0
+    child = os.fork()
+    if child == 0:
+        try:
+            cancel = "r6 = value 0 ll\nr6 += 24\n" + CANCEL + "exit"
+            good = timers.fire()[0] == 1 and counted(case) == 1 and case.run(cancel).value == 0
+            os._exit(0 if good else 1)
+        finally:
+            os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
+    assert timers.fire() == (1, [])
+    assert counted(case) == 1
