@@ -3,6 +3,7 @@
  * Copyright (c) the anybpf authors. SPDX-License-Identifier: MIT
  */
 #include "interpreter.h"
+#include "maps/arena.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -198,6 +199,8 @@ static const char *wide_value(const struct anybpf_program *program, uint32_t slo
         if (map->values == NULL || (uint32_t)second.imm >= map->values_size)
             return "a 16-byte load points outside the values of its map";
         *value = (uint64_t)(uintptr_t)map->values + (uint32_t)second.imm;
+        if (map->shape.kind == ANYBPF_ARENA) /* which the program casts where it uses it */
+            *value = anybpf_arena_pointer(map, *value);
         return NULL;
     default:
         return "a 16-byte load was not prepared for running: its source is a name or a number";

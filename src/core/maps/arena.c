@@ -66,11 +66,23 @@ static int measure(const struct anybpf_domain *domain, const struct anybpf_shape
     return ANYBPF_OK;
 }
 
+/* Where programs are to see pages that lie at an address: there, unless one of them would begin at a
+ * multiple of 4 GiB, where its pointer would be taken for the null pointer. A full arena has one. */
+static uint64_t start_for(uint64_t address, uint64_t bytes)
+{
+    uint64_t high = address & ~(uint64_t)UINT32_MAX;
+
+    if ((uint32_t)address != 0 && (address + bytes - 1) >> 32 == address >> 32)
+        return address;
+    return bytes < MOST_PAGES * (uint64_t)ANYBPF_ARENA_PAGE ? high + ANYBPF_ARENA_PAGE : high;
+}
+
 static int init(struct anybpf_map *map)
 {
-    body_of(map)->start = map->shape.extra != 0
-                              ? map->shape.extra
-                              : (uint64_t)(uintptr_t)map->segment.base + pages_at(&map->shape);
+    uint64_t address = (uint64_t)(uintptr_t)map->segment.base + pages_at(&map->shape);
+    uint64_t bytes = (uint64_t)map->shape.max_entries * ANYBPF_ARENA_PAGE;
+
+    body_of(map)->start = map->shape.extra != 0 ? map->shape.extra : start_for(address, bytes);
     return ANYBPF_OK;
 }
 
@@ -107,6 +119,18 @@ static bool is_taken(const struct anybpf_map *map, uint32_t page)
     return (atomic_load_explicit(&body_of(map)->taken[page / WORD_BITS], memory_order_relaxed) >>
                 (page % WORD_BITS) &
             1u) != 0;
+}
+
+/* Of the pages whose bits share a word, the first of which is given. */
+static bool none_taken(const struct anybpf_map *map, uint32_t page)
+{
+    return atomic_load_explicit(&body_of(map)->taken[page / WORD_BITS], memory_order_relaxed) == 0;
+}
+
+static bool all_taken(const struct anybpf_map *map, uint32_t page)
+{
+    return atomic_load_explicit(&body_of(map)->taken[page / WORD_BITS], memory_order_relaxed) ==
+           UINT64_MAX;
 }
 
 static void set(const struct anybpf_map *map, uint32_t page, bool taken)
@@ -271,6 +295,22 @@ int anybpf_arena_free(struct anybpf_map *map, uint64_t pointer, uint32_t pages)
     done(map);
     anybpf_lock_give(&map->header->lock);
     return ANYBPF_OK;
+}
+
+uint32_t anybpf_arena_taken(const struct anybpf_map *map, uint32_t *first)
+{
+    uint32_t end = map->shape.max_entries;
+    uint32_t page = *first;
+    uint32_t pages = 0;
+
+    while (page < end && !is_taken(map, page))
+        page += page % WORD_BITS == 0 && none_taken(map, page) ? WORD_BITS : 1;
+    if (page >= end)
+        return 0;
+    *first = page;
+    while (pages < end - page && is_taken(map, page + pages))
+        pages += (page + pages) % WORD_BITS == 0 && all_taken(map, page + pages) ? WORD_BITS : 1;
+    return pages < end - page ? pages : end - page;
 }
 
 static bool is_right(struct anybpf_map *map, char *why, size_t why_size)

@@ -1,8 +1,8 @@
 /* Arenas: pages that a program and its users share, up to 4 GiB of them.
  *
  * What is kept in an arena and handed from one side to the other are arena pointers: the arena's
- * start as programs see it (`start`, the shape's `extra`; where that is 0, the address at which the
- * process that made the map sees the pages) plus an offset. Where a program uses one, the low 32
+ * start as programs see it (`start`, the shape's `extra`; where that is 0, mostly the address at which
+ * the process that made the map sees the pages) plus an offset. Where a program uses one, the low 32
  * bits decide: they are distinct for all bytes of an arena, wherever it starts. To reach the memory,
  * an arena pointer is cast (addr_space_cast, RFC 9669's extension in the kernel's documentation) to
  * an address of this process, which lies in the map's area and is checked as every other. 0 is the
@@ -48,5 +48,8 @@ static inline uint64_t anybpf_arena_pointer(const struct anybpf_map *map, uint64
 uint64_t anybpf_arena_alloc(struct anybpf_map *map, uint32_t pages, uint64_t hint);
 /* Gives pages back; those that nobody has are left alone. They are zero from then on. */
 int anybpf_arena_free(struct anybpf_map *map, uint64_t pointer, uint32_t pages);
+/* How many pages side by side somebody has, from the first such on that is not before `*first`,
+ * which becomes that one. 0: there are no more. Others may change that meanwhile. */
+uint32_t anybpf_arena_taken(const struct anybpf_map *map, uint32_t *first);
 
 #endif

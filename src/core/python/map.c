@@ -578,7 +578,8 @@ int anybpf_add_map(PyObject *module)
 
     state->map_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
     if (state->map_type == NULL || add_methods(state->map_type, anybpf_map_operations) != 0 ||
-        add_methods(state->map_type, anybpf_map_batches) != 0)
+        add_methods(state->map_type, anybpf_map_batches) != 0 ||
+        add_methods(state->map_type, anybpf_map_arenas) != 0)
         return -1;
     return PyModule_AddType(module, state->map_type);
 }
