@@ -71,15 +71,22 @@ def _check_size(obj: ObjectFile, section: Section) -> None:
 def _read_arena(obj: ObjectFile, section: Section, described: t.DataSection | None) -> None:
     """Variables in an arena: they lie in the one map of that type."""
     _check_size(obj, section)
-    for key, spec in obj.spec.maps.items():
-        if spec.type == "arena":
-            spec.kind = "arena"
-            if section.type != SHT_NOBITS:
-                spec.contents = [(_ZERO_KEY, bytes(section.data))]
-            obj.data_map[section.index] = key
-            _read_variables(obj, section, spec, described)
-            return
-    raise obj.error(section, "variables in an arena, but no map of type arena to hold them")
+    arenas = [key for key, spec in obj.spec.maps.items() if spec.type == "arena"]
+    if not arenas:
+        raise obj.error(section, "variables in an arena, but no map of type arena to hold them")
+    if len(arenas) > 1:
+        raise obj.error(
+            section, f"variables in an arena, but which is not said: there are {', '.join(arenas)}"
+        )
+    spec = obj.spec.maps[arenas[0]]
+    if spec.data_size:
+        raise obj.error(section, "a second section of variables in an arena; there can be one")
+    spec.kind = "arena"
+    spec.data_size = section.size
+    if section.type != SHT_NOBITS:
+        spec.contents = [(_ZERO_KEY, bytes(section.data))]
+    obj.data_map[section.index] = arenas[0]
+    _read_variables(obj, section, spec, described)
 
 
 def map_name(object_name: str, section_name: str) -> str:

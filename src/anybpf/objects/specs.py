@@ -16,6 +16,8 @@ from anybpf.isa.instruction import Instruction, SourceLine
 
 # The declaration tag with which a program names its handler of exceptions (docs.kernel.org/bpf).
 EXCEPTION_CALLBACK: Final = "exception_callback:"
+# Bytes of a page of an arena, by which `max_entries` counts, wherever we run.
+ARENA_PAGE: Final = 4096
 
 
 class Function:
@@ -224,10 +226,13 @@ class MapSpec:
     ``contents`` are the initial entries that the file gives: key bytes, and the value as bytes,
     or the name of the map or program to be put there. A data map without contents is zero all
     over. ``members`` of a ``struct_ops`` map name the program behind each function pointer.
+    ``data_size`` are the bytes of an arena that the object's variables take; ``data_offset`` says
+    where they begin.
     """
 
     __slots__ = (
         "contents",
+        "data_size",
         "extra",
         "flags",
         "id",
@@ -267,9 +272,22 @@ class MapSpec:
         self.value_type_id: int = 0
         self.contents: list[tuple[bytes, bytes | str]] = []
         self.members: dict[str, str] = {}
+        self.data_size: int = 0
         self.section: str = ""
         self.section_offset: int = 0
         self.tags: tuple[str, ...] = ()
+
+    @property
+    def data_offset(self) -> int:
+        """Where the object's variables begin: in an arena, with the page that lets the last of them
+        end in the arena's last; 0 elsewhere. Below 0: the arena is too small for them.
+
+        So libbpf does it from December 2025 on, where the kernel can load such addresses. Before,
+        they came first, where the first of them looks like a null pointer in many arenas.
+        """
+        if not self.data_size:
+            return 0
+        return (self.max_entries - -(-self.data_size // ARENA_PAGE)) * ARENA_PAGE
 
     def copy(self) -> MapSpec:
         """The same definition, to be changed apart."""
@@ -288,6 +306,7 @@ class MapSpec:
         new.value_type_id = self.value_type_id
         new.contents = list(self.contents)
         new.members = dict(self.members)
+        new.data_size = self.data_size
         new.section = self.section
         new.section_offset = self.section_offset
         new.tags = self.tags
@@ -333,7 +352,7 @@ class VariableSpec:
             )
         data = _data_of(self.map)
         if data is None:
-            data = bytes(self.map.value_size)
+            data = bytes(self.map.data_size or self.map.value_size)
         self.map.contents = [
             (b"\0\0\0\0", data[: self.offset] + value + data[self.offset + self.size :])
         ]

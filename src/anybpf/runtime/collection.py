@@ -50,8 +50,16 @@ class Variable:
         return self.spec.is_constant or self._map.frozen
 
     @property
+    def offset(self) -> int:
+        """Where it lies in its map's value or in its arena, in bytes."""
+        return self.spec.offset + self._map.spec.data_offset
+
+    @property
     def data(self) -> bytes:
         """The bytes as they are now."""
+        if self._map.spec.data_size:  # an arena, which has no entries
+            with self._map.values_view() as view, view.cast("B") as whole:
+                return bytes(whole[self.offset : self.offset + self.spec.size])
         found = self._map.lookup(_FIRST)
         if found is None:
             raise AnyBPFError(f"variable {self.name}: its map has no entry")
@@ -69,7 +77,7 @@ class Variable:
             )
         # In place, so that what programs change beside it meanwhile is not undone.
         with self._map.values_view() as view, view.cast("B") as whole:
-            whole[self.spec.offset : self.spec.offset + self.spec.size] = new
+            whole[self.offset : self.offset + self.spec.size] = new
 
     @property
     def value(self) -> Any:

@@ -27,6 +27,7 @@ from anybpf.runtime.map import (
     MapRecord,
     create_map,
     differences,
+    fill_arena,
     open_map,
     settle,
 )
@@ -371,6 +372,9 @@ class _Load:
         if name in self.given:
             return
         spec, record = self.spec.maps[name], self.records[name]
+        if spec.data_size:
+            fill_arena(record)
+            return
         for key, value in spec.contents:
             if isinstance(value, bytes):
                 data = value

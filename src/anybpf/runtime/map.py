@@ -18,7 +18,7 @@ from anybpf.engines.interpreter import kept_name
 from anybpf.errors import InputError, NotSupported
 from anybpf.maps import Map, make
 from anybpf.maps.failures import STATUS
-from anybpf.objects.specs import MapSpec
+from anybpf.objects.specs import ARENA_PAGE, MapSpec
 from anybpf.platforms.model import MapType
 from anybpf.runtime.habits import CORE_KINDS, core_flags, habits_of
 from anybpf.runtime.objects import MAP, Handle, Record
@@ -279,6 +279,11 @@ def check(spec: MapSpec, runtime: Runtime) -> MapType:
         )
     problems = kind.problems(spec.key_size, spec.value_size, spec.max_entries)
     problems += _flag_problems(spec, kind, runtime)
+    if spec.data_offset < 0:
+        problems.append(
+            f"{kind.name} map: {spec.max_entries} pages have no room for the object's variables, "
+            f"which take {spec.data_size} bytes"
+        )
     if kind.holds == "maps" and spec.inner is None:
         problems.append(f"{kind.name} map: it has no template for the maps that it is to hold")
     if kind.holds != "maps" and spec.inner is not None:
@@ -360,6 +365,18 @@ def create_map(
         runtime.unreserve(MAP, owner)
         raise
     return record
+
+
+def fill_arena(record: MapRecord) -> None:
+    """The object's variables, in pages that are theirs from now on."""
+    spec, storage = record.spec, record.storage
+    pages = -(-spec.data_size // ARENA_PAGE)
+    if not storage.alloc_pages(pages, storage.arena_start() + spec.data_offset):
+        raise InputError(f"map {spec.name}: the pages for its variables are taken")
+    for _, value in spec.contents:
+        if isinstance(value, bytes):
+            with storage.values_view() as view, view.cast("B") as whole:
+                whole[spec.data_offset : spec.data_offset + len(value)] = value
 
 
 def _template(runtime: Runtime, spec: MapSpec, btf: BTF | None) -> Storage:

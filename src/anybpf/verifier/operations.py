@@ -347,6 +347,20 @@ class CastAddress(Operation):
         return [self.src]
 
 
+class ArenaAddress(Operation):
+    """The address of a variable in an arena, as user space sees it: a number until it is cast."""
+
+    __slots__ = ("dst",)
+
+    def __init__(self, pc: i64, dst: i64) -> None:
+        super().__init__(pc)
+        self.dst: i64 = dst
+
+    def run(self, st: State, env: Environment) -> Fault | None:
+        st.regs[self.dst] = scalar(False)
+        return None
+
+
 class Access(Operation):
     """What loads and stores share: a place, and what was seen of it for the facts.
 

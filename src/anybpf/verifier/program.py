@@ -12,12 +12,13 @@ from typing import Final
 from mypy_extensions import i64
 
 from anybpf.isa.instruction import Instruction
-from anybpf.objects.specs import EXCEPTION_CALLBACK, Function, ProgramSpec
+from anybpf.objects.specs import ARENA_PAGE, EXCEPTION_CALLBACK, Function, ProgramSpec
 from anybpf.verifier import calls, flow, kfuncs, liveness, maps, prototypes
-from anybpf.verifier.environment import Environment, Fault
+from anybpf.verifier.environment import Environment, Fault, MapInfo
 from anybpf.verifier.flow import Graph
 from anybpf.verifier.liveness import CallUse
 from anybpf.verifier.operations import (
+    ArenaAddress,
     Arithmetic,
     Atomic,
     Branch,
@@ -51,6 +52,8 @@ JUMPS: Final = 5
 SHORT_JUMPS: Final = 6
 LOAD_WIDE: Final = 0x18
 FARTHEST: Final = 1 << 61
+# The type of maps whose memory is shared by pointers.
+ARENA_TYPE: Final = "arena"
 
 
 class FunctionCode:
@@ -74,7 +77,7 @@ class Code:
     ``takes_addresses``: some instruction takes the address of a function, as callbacks need it.
     """
 
-    __slots__ = ("by_name", "env", "functions", "maps", "takes_addresses")
+    __slots__ = ("arenas", "by_name", "env", "functions", "maps", "takes_addresses")
 
     def __init__(self, env: Environment, program: ProgramSpec, maps: dict[str, i64]) -> None:
         self.env: Environment = env
@@ -82,6 +85,7 @@ class Code:
         self.functions: list[FunctionCode] = []
         self.by_name: dict[str, i64] = {}
         self.takes_addresses: bool = False
+        self.arenas: i64 = -1  # that it uses; -1: nobody asked yet
         base: i64 = 0
         # Without calls, and tags that name further functions, there is only the entry.
         entry = program.function
@@ -210,6 +214,10 @@ class Code:
             if offset == 0 and not is32:
                 return Move(pc, dst, src)
             if offset == 1 and not is32:
+                if self._arenas() == 0:
+                    return _refused(
+                        pc, "unsupported", "casts between address spaces, but uses no arena"
+                    )
                 return CastAddress(pc, dst, src, imm == 1)
             return MoveExtended(pc, dst, src, offset, is32)
         if operation == NEG:
@@ -295,9 +303,15 @@ class Code:
             unusable = maps.problem(self.env, info)
             if unusable is not None:
                 return Refused(pc, unusable)
+            if info.type_name == ARENA_TYPE and self._arenas() > 1:
+                return _refused(
+                    pc, "unsupported", f"uses arena {info.name} besides another; it may use one"
+                )
             # A pointer straight into the map's value says how far in its upper half.
             if insn.src == 2 or insn.src == 6:
                 place: i64 = insn.high
+                if info.type_name == ARENA_TYPE:
+                    return self._arena_address(pc, dst, place, info)
                 if not 0 <= place < info.value_size:
                     return _refused(
                         pc,
@@ -318,6 +332,38 @@ class Code:
         if insn.src == 0:
             return Constant(pc, dst, number(insn.imm))
         return kfuncs.symbol_address(self.env, pc, insn)
+
+    def _arena_address(self, pc: i64, dst: i64, place: i64, info: MapInfo) -> Operation:
+        size: i64 = info.max_entries * ARENA_PAGE
+        start: i64 = info.spec.data_offset
+        if start < 0:
+            return _refused(
+                pc,
+                "out-of-bounds",
+                f"arena {info.name} has {size} bytes, but its variables take "
+                f"{info.spec.data_size}: give it more max_entries",
+            )
+        if not 0 <= place < size - start:
+            return _refused(
+                pc,
+                "out-of-bounds",
+                f"takes the address of byte {start + place} of arena {info.name}, "
+                f"which has {size} bytes",
+            )
+        return ArenaAddress(pc, dst)
+
+    def _arenas(self) -> i64:
+        """How many arenas the program uses."""
+        if self.arenas < 0:
+            found: set[str] = set()
+            for code in self.functions:
+                for insn in code.instructions:
+                    if insn.is_map_load:
+                        index = self.maps.get(insn.map_name, -1)
+                        if index >= 0 and self.env.maps[index].type_name == ARENA_TYPE:
+                            found.add(insn.map_name)
+            self.arenas = len(found)
+        return self.arenas
 
     def _jump(self, code: FunctionCode, pc: i64, opcode: i64, insn: Instruction) -> Operation:
         operation = opcode >> 4
