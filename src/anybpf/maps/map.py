@@ -440,13 +440,19 @@ _FACES: dict[str, type[Map]] = {
 }
 
 
+def _arena() -> type[Map]:
+    from anybpf.maps.arena import Arena
+
+    return Arena
+
+
 def make(
     storage: _core.Map, keeper: Keeper, *, spec: MapSpec, btf: BTF | None, platform: Platform
 ) -> Map:
     """A face of a map's storage, which must outlive it: the keeper sees to that."""
     holds = platform.map_type(spec.type).holds
     value_type = 0 if holds in ("maps", "programs") else spec.value_type_id
-    face = _FACES.get(storage.kind, Map).share(storage)
+    face = (_arena() if storage.kind == "arena" else _FACES.get(storage.kind, Map)).share(storage)
     face.settle(
         keeper, spec, btf, platform,
         codec_for(btf, spec.key_type_id, storage.key_size, storage.kind in INDEXED),
