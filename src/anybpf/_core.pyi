@@ -246,6 +246,20 @@ class Program:
         0 where it stopped, which the list tells (first 1000). `budget` is each record's, `timeout`
         the whole batch's: when it is over, or after `stop()`, results are fewer."""
 
+    def attach_code(
+        self, code: Code, entry: int, functions: Sequence[tuple[int, int]] = (), /
+    ) -> None:
+        """From now on runs begin at offset `entry` of the code, which is sealed, and stays as long
+        as the program. `functions`: slots of functions that are called by value, and offsets."""
+
+    def detach_code(self) -> None:
+        """Back to the interpreter, for runs that begin from now on."""
+
+    def symbol(self, name: str, /) -> int:
+        """The address of what compiled code of this program calls so: `anybpf_helper_<i>`,
+        `anybpf_map_<i>`, `anybpf_values_<i>`, `anybpf_ops`, and what the function of this name
+        knows. LookupError."""
+
     def stop(self) -> None:
         """Ends runs of this program that are under way, in whichever thread."""
 
@@ -265,6 +279,8 @@ class Program:
     @property
     def closed(self) -> bool: ...
     @property
+    def compiled(self) -> bool: ...
+    @property
     def runs(self) -> int: ...
     @property
     def run_ns(self) -> int: ...
@@ -272,6 +288,37 @@ class Program:
     def statistics(self) -> bool: ...
     @statistics.setter
     def statistics(self, on: bool) -> None: ...
+
+# Machine code.
+MACHINE: str
+"""The processor architecture: "x86_64", "aarch64", or "" where nothing is compiled."""
+PAGE_SIZE: int
+NATIVE_ABI: int
+"""Counts up with every change of what compiled code relies on."""
+LAYOUT: dict[str, int]
+"""Where the fields lie that compiled code touches, and numbers it knows: src/core/python/layout.c."""
+
+def symbol(name: str, /) -> int:
+    """The address of a run-time function that compiled code calls by name; LookupError."""
+
+class Code:
+    """Memory that holds machine code, in whole pages: writable until it is sealed, never writable
+    and executable at once. ValueError for what lies outside, and for writes after sealing."""
+
+    def __new__(cls, size: int) -> Code: ...
+    @property
+    def address(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def text_size(self) -> int: ...
+    @property
+    def sealed(self) -> bool: ...
+    def write(self, offset: int, data: Buffer, /) -> None: ...
+    def read(self, offset: int, size: int, /) -> bytes: ...
+    def seal(self, text_size: int, data_start: int = ..., /) -> None:
+        """Bytes below `text_size` become executable, those up to `data_start` read only; both are
+        multiples of PAGE_SIZE. OSError where the system forbids it."""
 
 # Rings: ring buffers, user rings and perf event arrays. `ring` is a processor's number in perf
 # event arrays, else 0. ValueError if closed, BufferError while records are leased.

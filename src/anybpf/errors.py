@@ -9,6 +9,7 @@
     │   ├── AssemblerError       assembly text: line and column
     │   ├── LinkError            objects that cannot be made one, calls that lead nowhere
     │   ├── CompilerError        C source that the compiler refused, or no compiler
+    │   ├── CompileError         a program that could not be turned into machine code
     │   └── VerifierError        a program that was not proved safe: its verification
     ├── MapError                 an operation that a map refuses: which map, key and why
     │   ├── NoSuchKey            nothing is there; a KeyError too
@@ -112,6 +113,18 @@ class AssemblerError(InputError):
 
 class CompilerError(InputError):
     """The C compiler refused a source file, or there is no compiler that makes BPF."""
+
+
+class CompileError(InputError):
+    """A program could not be turned into machine code; ``program`` is its name, if known."""
+
+    def __init__(self, message: str, *, program: str = "") -> None:
+        self.message = message
+        self.program = program
+        super().__init__(message, program)
+
+    def __str__(self) -> str:
+        return f"program {self.program}: {self.message}" if self.program else self.message
 
 
 class VerifierError(InputError):

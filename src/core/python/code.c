@@ -13,6 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__x86_64__)
+#define MACHINE "x86_64"
+#elif defined(__aarch64__)
+#define MACHINE "aarch64"
+#else
+#define MACHINE "" /* nothing is compiled for it */
+#endif
+
 /* More than any program is compiled to. */
 #define MOST_BYTES ((Py_ssize_t)1 << 30)
 
@@ -431,6 +439,7 @@ int anybpf_add_code(PyObject *module)
     state->code_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
     if (state->code_type == NULL || PyModule_AddType(module, state->code_type) != 0 ||
         PyModule_AddFunctions(module, functions) != 0 ||
+        PyModule_AddStringConstant(module, "MACHINE", MACHINE) != 0 ||
         PyModule_AddIntConstant(module, "PAGE_SIZE", (long)anybpf_page_size()) != 0 ||
         PyModule_AddIntConstant(module, "NATIVE_ABI", ANYBPF_NATIVE_ABI) != 0)
         return -1;
