@@ -7,9 +7,10 @@ import pytest
 from anybpf.btf import BTF, BTFBuilder
 from anybpf.btf import types as t
 from anybpf.isa.instruction import Instruction
-from anybpf.verifier import fields, formats, kfuncs
+from anybpf.objects import fields
+from anybpf.objects.fields import fields_of
+from anybpf.verifier import formats, kfuncs
 from anybpf.verifier.environment import Environment, Fault
-from anybpf.verifier.fields import fields_of
 from anybpf.verifier.memory import object_at
 from anybpf.verifier.operations import Operation
 from anybpf.verifier.state import State

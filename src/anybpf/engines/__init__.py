@@ -8,6 +8,7 @@ handle: that is the runtime's business.
 from __future__ import annotations
 
 from anybpf.engines.contexts import ContextLayout
-from anybpf.engines.prepare import Prepared, prepare
+from anybpf.engines.prepare import prepare
+from anybpf.engines.prepared import Prepared
 
 __all__ = ["ContextLayout", "Prepared", "prepare"]

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, TypeGuard
 
-from anybpf.engines.prepare import HEADER_SLOTS
+from anybpf.engines.prepared import HEADER_SLOTS
 from anybpf.errors import InputError
 from anybpf.platforms.kinds import PACKET, PACKET_END, PACKET_META, SCALAR
 from anybpf.platforms.model import Context, Field, ProgramType

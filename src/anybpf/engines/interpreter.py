@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from anybpf import _core
-from anybpf.engines.prepare import Prepared
+from anybpf.engines.prepared import Prepared
 from anybpf.errors import InputError
 from anybpf.platforms import Platform
 

@@ -9,105 +9,38 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from anybpf.engines.prepared import (
+    CONTEXT_KIND,
+    HEADER_SIZE,
+    HEADER_SLOTS,
+    LENGTH_FIELD,
+    Prepared,
+    fingerprint,
+)
 from anybpf.errors import InputError, LinkError, NotSupported, VerifierError
 from anybpf.isa import Instruction, encode
 from anybpf.isa import opcodes as op
 from anybpf.objects.specs import MapSpec, ProgramSpec
-from anybpf.platforms import Platform
-from anybpf.platforms.kinds import PACKET, PACKET_END, PACKET_META
-from anybpf.platforms.model import Context, Field, ProgramType
-from anybpf.verifier import Verification
-from anybpf.verifier.facts import MIXED_KIND, Access
+from anybpf.platforms.model import Field
 
-# In front of every context lie eight slots of eight bytes: src/core/run.h.
-HEADER_SIZE: Final = 64
-# Which slot holds what a field of this kind stands for: ANYBPF_SLOT_* there.
-HEADER_SLOTS: Final = {PACKET: 0, PACKET_END: 1, PACKET_META: 2}
-# The field that holds a packet's length, where a context has one.
-LENGTH_FIELD: Final = "len"
-# The name under which facts speak of the context.
-CONTEXT_KIND: Final = "ctx"
+if TYPE_CHECKING:
+    from anybpf.verifier import Verification
+    from anybpf.verifier.facts import Access
+
+__all__ = [
+    "CONTEXT_KIND",
+    "HEADER_SIZE",
+    "HEADER_SLOTS",
+    "LENGTH_FIELD",
+    "Prepared",
+    "fingerprint",
+    "prepare",
+]
+
 _LOAD_8: Final = op.LDX | op.MEM | op.DW
 _PREFIX: Final = "bpf_"
-
-
-class Prepared:
-    """A program as engines take it.
-
-    ``code`` are the slots in host byte order. A 16-byte load with source 1 or 2 has an index into
-    ``maps`` as immediate (with 2, the second half's is an offset into the value), a call with
-    source 0 one into ``helpers``, which are names without ``bpf_``. ``dead`` are the helpers that
-    only instructions call that no run reaches. ``compatible`` is the same for programs that may
-    follow one another by tail calls. ``handler`` is the slot of the function whose result is
-    that of a run that ``bpf_throw`` ended; 0: there is none, the result is what was thrown.
-    """
-
-    __slots__ = (
-        "attach_type",
-        "code",
-        "compatible",
-        "context",
-        "dead",
-        "handler",
-        "helpers",
-        "maps",
-        "name",
-        "platform",
-        "tag",
-        "type",
-        "verification",
-    )
-
-    def __init__(self, name: str, verification: Verification, program_type: ProgramType) -> None:
-        self.name: str = name
-        self.verification: Verification = verification
-        self.platform: Platform = verification.platform
-        self.type: ProgramType = program_type
-        self.attach_type: str = verification.attach_type
-        self.context: Context | None = program_type.context
-        self.code: bytes = b""
-        self.tag: str = ""
-        self.maps: list[MapSpec] = []
-        self.helpers: list[str] = []
-        self.dead: set[str] = set()
-        self.compatible: int = 0
-        self.handler: int = verification.handler
-
-    @property
-    def context_size(self) -> int:
-        """Bytes of the context's structure; 0 where programs have none."""
-        return 0 if self.context is None else self.context.size
-
-    @property
-    def packet_fields(self) -> tuple[int, int, int]:
-        """Where eight-byte pointers to the packet's data, end and metadata lie; -1: nowhere."""
-        found = {PACKET: -1, PACKET_END: -1, PACKET_META: -1}
-        for field in () if self.context is None else self.context.fields:
-            if field.kind in found and field.size == 8:
-                found[field.kind] = field.offset
-        return found[PACKET], found[PACKET_END], found[PACKET_META]
-
-    @property
-    def length_field(self) -> int:
-        """Where the context keeps the packet's length in four bytes, or -1."""
-        if self.context is None or self.context.data < 0:
-            return -1
-        field = self.context.named(LENGTH_FIELD)
-        return -1 if field is None or field.size != 4 else field.offset
-
-    def instruction_at(self, slot: int) -> int:
-        """The index of the instruction that stands at a slot, for messages."""
-        from bisect import bisect_right
-
-        return max(0, bisect_right(self.verification.slots, slot) - 1)
-
-    def __repr__(self) -> str:
-        return (
-            f"<Prepared {self.name}, {self.type.name}: {len(self.code) // 8} slots, "
-            f"{len(self.maps)} maps, {len(self.helpers)} helpers>"
-        )
 
 
 def prepare(program: ProgramSpec, verification: Verification) -> Prepared:
@@ -134,9 +67,36 @@ def prepare(program: ProgramSpec, verification: Verification) -> Prepared:
             f"program {program.name}, compiled for {order}-endian machines,",
             where=f"this {sys.byteorder}-endian one",
         )
-    made = Prepared(program.name, verification, platform.program_type(verification.type))
+    made = Prepared(program.name, platform, platform.program_type(verification.type))
+    made.proof = verification
+    made.section = program.section
+    made.attach_type = verification.attach_type
+    made.attach_to = program.attach_to
+    made.license = program.license
+    made.flags = tuple(program.flags)
+    made.handler = verification.handler
+    made.verified_steps = verification.stats.steps
+    made.typed_functions = sum(1 for one in program.functions if one.type_id)
+    made.lines = _lines(verification)
     _Work(made).run()
     return made
+
+
+def _lines(verification: Verification) -> list[tuple[int, str, int]]:
+    """Slot, file and line of each instruction at which a source line begins.
+
+    A function that begins without one has a row without a file.
+    """
+    found = []
+    function = ""
+    for index, insn in enumerate(verification.instructions):
+        slot = verification.slots[index]
+        if insn.line is not None:
+            found.append((slot, insn.line.file, insn.line.line))
+        elif verification.function_of[index] != function:
+            found.append((slot, "", 0))
+        function = verification.function_of[index]
+    return found
 
 
 class _Work:
@@ -144,6 +104,7 @@ class _Work:
 
     def __init__(self, made: Prepared) -> None:
         self.made: Prepared = made
+        self.proof: Verification = made.verification
         self.maps: dict[int, int] = {}  # by identity of the spec
         self.helpers: dict[str, int] = {}
         self.live: set[str] = set()
@@ -153,7 +114,7 @@ class _Work:
 
     def run(self) -> None:
         made = self.made
-        verification = made.verification
+        verification = self.proof
         reached = verification.facts.reached
         out: list[Instruction] = []
         bare: list[Instruction] = []
@@ -185,8 +146,7 @@ class _Work:
                 self.made.maps.append(spec)
             if source in (op.PSEUDO_MAP_VALUE, op.PSEUDO_MAP_INDEX_VALUE):
                 insn.src = op.PSEUDO_MAP_VALUE
-                place = insn.high + spec.data_offset & 0xFFFFFFFF
-                insn.imm = _signed(place << 32 | number)
+                insn.imm = _signed(insn.high << 32 | number)
             else:
                 insn.src = op.PSEUDO_MAP_FD
                 insn.imm = number
@@ -197,7 +157,7 @@ class _Work:
             )
 
     def _map(self, name: str) -> MapSpec:
-        collection = self.made.verification.collection
+        collection = self.proof.collection
         if collection is not None:
             found = collection.maps.get(name)
             if found is not None:
@@ -229,7 +189,9 @@ class _Work:
 
     def _load(self, index: int, insn: Instruction) -> None:
         """A load of a packet pointer goes to the header; see ``src/core/run.h``."""
-        access = self.made.verification.facts.accesses.get(index)
+        from anybpf.verifier.facts import MIXED_KIND
+
+        access = self.proof.facts.accesses.get(index)
         if access is None or not self.fields:
             return
         mixed = access.kind == MIXED_KIND and not self.made.platform.uses_license
@@ -249,7 +211,7 @@ class _Work:
             return
 
     def _place(self, index: int) -> str:
-        verification = self.made.verification
+        verification = self.proof
         line = verification.source_line(index)
         where = f" ({line.file}:{line.line})" if line is not None else ""
         return f"program {self.made.name}, slot {verification.slots[index]}{where}"
@@ -261,23 +223,3 @@ def _is_whole(access: Access, field: Field) -> bool:
 
 def _signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
-
-
-def fingerprint(made: Prepared) -> int:
-    """64 bits that are equal for programs that may follow one another by tail calls.
-
-    Such programs share a context, what they may do with it, and what they may return.
-    """
-    words = [made.platform.name, made.type.name]
-    kind = made.type
-    by_attach_type = any(rule.attach_types for rule in kind.returns)
-    if made.context is not None:
-        by_attach_type = by_attach_type or any(
-            field.attach_types or field.write_attach_types for field in made.context.fields
-        )
-    if by_attach_type:
-        words.append(made.attach_type)
-    flags = made.verification.program.flags
-    words += [word for word in ("frags", "sleepable") if word in flags]
-    digest = hashlib.sha256("\0".join(words).encode()).digest()
-    return int.from_bytes(digest[:8], "little")

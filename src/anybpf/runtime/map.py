@@ -22,7 +22,6 @@ from anybpf.objects.specs import ARENA_PAGE, MapSpec
 from anybpf.platforms.model import MapType
 from anybpf.runtime.habits import CORE_KINDS, core_flags, habits_of
 from anybpf.runtime.objects import MAP, Handle, Record
-from anybpf.verifier.fields import SPIN_LOCK, TIMER, fields_of
 
 if TYPE_CHECKING:
     from anybpf.runtime.runtime import Runtime

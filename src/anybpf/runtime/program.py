@@ -17,13 +17,13 @@ from anybpf.errors import InputError
 from anybpf.runtime.event import EventValue
 from anybpf.runtime.map import MapRecord
 from anybpf.runtime.objects import PROGRAM, Handle, Record
-from anybpf.verifier import Verification
 
 if TYPE_CHECKING:
     from anybpf.runtime.link import Link
     from anybpf.runtime.runtime import Runtime
     from anybpf.runtime.testrun import Batch, TestRun
     from anybpf.runtime.types import TypesRecord
+    from anybpf.verifier import Verification
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +98,6 @@ class ProgramRecord(Record):
 
     def info(self) -> ProgramInfo:
         prepared = self.prepared
-        proof = prepared.verification
-        program = proof.program
         platform = self.runtime.platform
         attach = platform.attach_types.get(prepared.attach_type) if prepared.attach_type else None
         maps = self.map_ids
@@ -120,14 +118,14 @@ class ProgramRecord(Record):
             nr_map_ids=len(maps),
             map_ids=maps,
             ifindex=0,
-            gpl_compatible=program.license in GPL_COMPATIBLE,
+            gpl_compatible=prepared.license in GPL_COMPATIBLE,
             btf_id=self.types_id,
-            nr_func_info=sum(1 for one in program.functions if one.type_id),
-            nr_line_info=sum(1 for insn in proof.instructions if insn.line is not None),
+            nr_func_info=prepared.typed_functions,
+            nr_line_info=sum(1 for line in prepared.lines if line[1]),
             run_time_ns=spent,
             run_cnt=runs,
             recursion_misses=0,
-            verified_insns=proof.stats.steps,
+            verified_insns=prepared.verified_steps,
             attach_btf_obj_id=0,
             attach_btf_id=0,
             memlock=self.memory,
@@ -179,7 +177,10 @@ class Program(Handle):
 
     @property
     def verification(self) -> Verification:
-        """The proof with which the program was loaded: its facts, and the work it was."""
+        """The proof with which the program was loaded: its facts, and the work it was.
+
+        Programs out of images come without one: :class:`NotSupported`.
+        """
         return self.program_record().prepared.verification
 
     @property

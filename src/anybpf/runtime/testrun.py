@@ -402,13 +402,12 @@ def stopped(record: ProgramRecord, stop: _core.Stop) -> RunError:
     )
     place = f"slot {slot}"
     if ran.id == number:
-        proof = ran.prepared.verification
         index = ran.prepared.instruction_at(slot)
-        if index < len(proof.instructions):
+        if index < len(ran.prepared.instructions):
             place += f" ({_listed(ran, index)})"
-            line = proof.source_line(index)
+            line = ran.prepared.source_place(slot)
             if line is not None:
-                place += f", {line.file}:{line.line}"
+                place += f", {line[0]}:{line[1]}"
     return RunError(
         f"program {ran.name} was stopped at {place}: it {text}",
         reason=word.lower().replace("_", "-"),
@@ -420,4 +419,4 @@ def stopped(record: ProgramRecord, stop: _core.Stop) -> RunError:
 def _listed(record: ProgramRecord, index: int) -> str:
     from anybpf.isa.listing.syntax import instruction_text
 
-    return instruction_text(record.prepared.verification.instructions[index])
+    return instruction_text(record.prepared.instructions[index])

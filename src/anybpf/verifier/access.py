@@ -11,6 +11,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from anybpf.objects.fields import NAMES, NO_FIELDS, SPECIAL_VALUE, WRITE_ONLY
 from anybpf.verifier import faults, typed
 from anybpf.verifier.contexts import (
     ARGUMENT,
@@ -25,7 +26,6 @@ from anybpf.verifier.contexts import (
 )
 from anybpf.verifier.deduction import settle_value
 from anybpf.verifier.environment import Environment, Fault, MapInfo
-from anybpf.verifier.fields import NAMES, NO_FIELDS, SPECIAL_VALUE, WRITE_ONLY
 from anybpf.verifier.memory import is_aligned, loaded
 from anybpf.verifier.rulebook import (
     Rulebook,

@@ -25,7 +25,7 @@ from anybpf.verifier.values import (
 )
 
 if TYPE_CHECKING:
-    from anybpf.verifier.fields import FieldMap
+    from anybpf.objects.fields import FieldMap
     from anybpf.verifier.rulebook import Lookups, Rulebook
     from anybpf.verifier.state import State
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from anybpf.objects.fields import NAMES, NO_FIELDS, STRUCTURES
 from anybpf.verifier import faults
 from anybpf.verifier.environment import Environment, Fault, MapInfo
-from anybpf.verifier.fields import NAMES, NO_FIELDS, STRUCTURES
 from anybpf.verifier.rulebook import map_fields, rulebook, value_flags
 
 

@@ -9,12 +9,7 @@ from typing import TYPE_CHECKING
 
 from mypy_extensions import i64
 
-from anybpf.objects.specs import Function
-from anybpf.platforms.calls import Callback
-from anybpf.platforms.model import ReturnRange
-from anybpf.verifier.contexts import Layout
-from anybpf.verifier.environment import Environment, Fault, MapInfo
-from anybpf.verifier.fields import (
+from anybpf.objects.fields import (
     NO_FIELDS,
     SPECIAL_VALUE,
     WRITE_ONLY,
@@ -22,6 +17,11 @@ from anybpf.verifier.fields import (
     fields_of,
     fields_of_variables,
 )
+from anybpf.objects.specs import Function
+from anybpf.platforms.calls import Callback
+from anybpf.platforms.model import ReturnRange
+from anybpf.verifier.contexts import Layout
+from anybpf.verifier.environment import Environment, Fault, MapInfo
 from anybpf.verifier.values import READ_ONLY
 
 if TYPE_CHECKING:

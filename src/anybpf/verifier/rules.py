@@ -10,9 +10,9 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from anybpf.objects.fields import SpecialField
 from anybpf.platforms.model import Arg, Return
 from anybpf.verifier.environment import Environment, Fault
-from anybpf.verifier.fields import SpecialField
 from anybpf.verifier.liveness import CallUse
 from anybpf.verifier.numbers import MAX, MIN, Range
 from anybpf.verifier.state import State

@@ -10,12 +10,13 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from anybpf.objects import fields
+from anybpf.objects.fields import SpecialField
 from anybpf.platforms import kinds
 from anybpf.platforms.model import Arg
-from anybpf.verifier import faults, fields, memory, typed
+from anybpf.verifier import faults, memory, typed
 from anybpf.verifier.arguments import holder, is_zero, null_argument, take_object, wrong
 from anybpf.verifier.environment import Environment, Fault
-from anybpf.verifier.fields import SpecialField
 from anybpf.verifier.rulebook import map_fields
 from anybpf.verifier.rules import NO_STACK, ArgumentRule, Call, FunctionRule, NewObject
 from anybpf.verifier.state import FRAME_BYTES, FRAME_CELLS, State

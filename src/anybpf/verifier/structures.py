@@ -14,9 +14,9 @@ from mypy_extensions import i64
 from anybpf.btf import BTF, layout
 from anybpf.btf import types as t
 from anybpf.errors import BTFError, InputError
+from anybpf.objects.fields import NO_FIELDS, FieldMap, fields_of
 from anybpf.verifier.contexts import STRUCT
 from anybpf.verifier.environment import Environment
-from anybpf.verifier.fields import NO_FIELDS, FieldMap, fields_of
 
 # Where Linux shows the types of the running kernel.
 KERNEL_TYPES: Final = "/sys/kernel/btf/vmlinux"

@@ -13,12 +13,13 @@ from mypy_extensions import i64
 from anybpf.btf import BTF, layout
 from anybpf.btf import types as t
 from anybpf.errors import BTFError
+from anybpf.objects import fields
+from anybpf.objects.fields import NAMES, NO_FIELDS, FieldMap, SpecialField
 from anybpf.platforms import kinds
-from anybpf.verifier import faults, fields, structures
+from anybpf.verifier import faults, structures
 from anybpf.verifier.contexts import OPEN_SIZE, STRUCT
 from anybpf.verifier.effects import in_read_section
 from anybpf.verifier.environment import Environment, Fault
-from anybpf.verifier.fields import NAMES, NO_FIELDS, FieldMap, SpecialField
 from anybpf.verifier.memory import loaded
 from anybpf.verifier.rulebook import lookups, map_fields
 from anybpf.verifier.state import State
