@@ -18,6 +18,7 @@ from anybpf.engines.interpreter import kept_name
 from anybpf.errors import InputError, NotSupported
 from anybpf.maps import Map, make
 from anybpf.maps.failures import STATUS
+from anybpf.objects.fields import SPIN_LOCK, TIMER, fields_of
 from anybpf.objects.specs import ARENA_PAGE, MapSpec
 from anybpf.platforms.model import MapType
 from anybpf.runtime.habits import CORE_KINDS, core_flags, habits_of
