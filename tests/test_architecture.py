@@ -40,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
         "maps",
         "runtime",
     },
-    "cli": {"isa", "btf", "platforms", "toolchain", "objects", "verifier"},
+    "cli": {"isa", "btf", "platforms", "toolchain", "objects", "verifier", "engines"},
 }
 OPEN_TO_ALL = {"errors", "_core", "__version__"}
 
