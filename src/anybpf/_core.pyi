@@ -296,7 +296,7 @@ PAGE_SIZE: int
 NATIVE_ABI: int
 """Counts up with every change of what compiled code relies on."""
 LAYOUT: dict[str, int]
-"""Where the fields lie that compiled code touches, and numbers it knows: src/core/python/layout.c."""
+"""Where the fields lie that compiled code touches, and numbers that it knows (layout.c)."""
 
 def symbol(name: str, /) -> int:
     """The address of a run-time function that compiled code calls by name; LookupError."""

@@ -252,14 +252,14 @@ class Layout:
         if self.size > _MOST_BYTES:
             raise ObjectError(f"{self.size} bytes are too many")
         for index, value, name in self._symbols:
-            section = self._sections.get(index)
-            if name and section is not None and section.flags & _EXECUTE:
-                if value >= section.size:
+            home = self._sections.get(index)
+            if name and home is not None and home.flags & _EXECUTE:
+                if value >= home.size:
                     raise ObjectError(
                         f"{name.decode(errors='replace')} lies at {value:#x}, outside",
-                        section=section.name.decode(errors="replace"),
+                        section=home.name.decode(errors="replace"),
                     )
-                self.symbols[name.decode(errors="replace")] = section.place + value
+                self.symbols[name.decode(errors="replace")] = home.place + value
 
     # Binding.
 
