@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define MAGIC 0x3170616d66706261u /* "abpfmap1" */
-#define VERSION 1u
+#define VERSION 2u
 #define MOST_BYTES (UINT64_C(1) << 37) /* of one map, as on Windows: 128 GiB */
 
 static const struct anybpf_map_ops *const kinds[ANYBPF_KINDS] = {
@@ -112,6 +112,29 @@ static bool is_sane(const struct anybpf_domain *domain, const struct anybpf_shap
            lock + ANYBPF_SPIN_LOCK_SIZE <= timer || timer + ANYBPF_TIMER_SIZE <= lock;
 }
 
+/* What programs may do with an open map, without what only helpers know. */
+static void set_direct(struct anybpf_map *map)
+{
+    const struct anybpf_map_ops *ops = map->ops;
+    struct anybpf_direct direct = {ops->lookup, ops->update, ops->erase};
+
+    if (map->shape.kind == ANYBPF_ARRAY_OF_MAPS || map->shape.kind == ANYBPF_HASH_OF_MAPS)
+        return;
+    if (ops->get_direct != NULL)
+        ops->get_direct(map, &direct);
+    if ((map->shape.flags & ANYBPF_PROGRAM_WRITES_ONLY) == 0)
+        map->direct.lookup = direct.lookup;
+    if ((map->shape.flags & ANYBPF_PROGRAM_READS_ONLY) == 0) {
+        map->direct.update = direct.update;
+        map->direct.erase = direct.erase;
+    }
+}
+
+const struct anybpf_direct *anybpf_map_direct(const struct anybpf_map *map)
+{
+    return &map->direct;
+}
+
 /* A view of a map that has its segment; it takes the segment over, come what may. */
 static int make_view(struct anybpf_domain *domain, struct anybpf_segment segment,
                      const struct anybpf_shape *shape, const struct anybpf_shape *inner,
@@ -141,12 +164,6 @@ static int make_view(struct anybpf_domain *domain, struct anybpf_segment segment
     map->value_stride = padded(shape->value_size);
     map->inner = template;
     map->ops = anybpf_kind_ops(shape->kind);
-    if (shape->kind != ANYBPF_ARRAY_OF_MAPS && shape->kind != ANYBPF_HASH_OF_MAPS) {
-        if ((shape->flags & ANYBPF_PROGRAM_WRITES_ONLY) == 0)
-            map->quick_lookup = map->ops->lookup;
-        if ((shape->flags & ANYBPF_PROGRAM_READS_ONLY) == 0)
-            map->quick_update = map->ops->update;
-    }
     if (fresh) {
         map->header->version = VERSION;
         map->header->id = id;
@@ -162,6 +179,7 @@ static int make_view(struct anybpf_domain *domain, struct anybpf_segment segment
         struct anybpf_area area = {(uintptr_t)map->values, map->values_size,
                                    (shape->flags & ANYBPF_PROGRAM_READS_ONLY) == 0, id};
 
+        set_direct(map);
         status = map->values == NULL ? ANYBPF_OK : status_of(anybpf_add_area(domain, area));
         if (status == ANYBPF_OK) {
             status = status_of(anybpf_register(domain, &map->object));

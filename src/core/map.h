@@ -16,6 +16,9 @@
 #define ANYBPF_MAP_H
 
 #include "domain.h"
+#include "maps/direct.h"
+
+#include <string.h>
 
 /* What an operation came to. Platforms say which number a program or a user sees for each: the
  * table is handed over with the map (`shape.codes` of a program, anybpf.platforms in Python). */
@@ -165,6 +168,8 @@ struct anybpf_map_ops {
     int (*pop)(struct anybpf_map *map, void *value);
     int (*peek)(struct anybpf_map *map, void *value);
     void *(*lookup_cpu)(struct anybpf_map *map, const void *key, uint32_t cpu);
+    /* Puts functions for this very map in the place of those above, where there are quicker ones. */
+    void (*get_direct)(const struct anybpf_map *map, struct anybpf_direct *direct);
 
     /* For users: whole entries, copied. `read`/`write` values of per-CPU kinds have
      * anybpf_user_value_size() bytes: one value a CPU, each padded to 8. A copy is never torn. */
@@ -201,10 +206,7 @@ struct anybpf_map_ops {
 struct anybpf_map {
     struct anybpf_object object; /* first: found by number */
     const struct anybpf_map_ops *ops;
-    /* What programs get from `ops` where a helper need not look at the kind or flags; else NULL. */
-    void *(*quick_lookup)(struct anybpf_map *map, const void *key, uint32_t seat);
-    int (*quick_update)(struct anybpf_map *map, const void *key, const void *value, uint64_t flags,
-                        uint32_t seat);
+    struct anybpf_direct direct; /* what programs get from `ops`, or quicker functions that do it */
     struct anybpf_domain *domain; /* outlives the map */
     struct anybpf_segment segment;
     struct anybpf_map_header *header;
@@ -249,6 +251,23 @@ void anybpf_copy_value(const struct anybpf_shape *shape, void *to, const void *f
  * The map has one, and `value` is a value's start. Take it before any lock of the map's own. */
 void anybpf_value_lock(struct anybpf_map *map, void *value);
 void anybpf_value_unlock(struct anybpf_map *map, void *value);
+
+/* A word whose first bytes, up to 8, are these. */
+static inline uint64_t anybpf_word_of(const void *bytes, uint32_t size)
+{
+    uint64_t word = 0;
+    uint32_t half;
+
+    if (size == 8) {
+        memcpy(&word, bytes, 8);
+    } else if (size == 4) {
+        memcpy(&half, bytes, 4);
+        memcpy(&word, &half, 4); /* in the first bytes, wherever those stand in a word */
+    } else {
+        memcpy(&word, bytes, size);
+    }
+    return word;
+}
 
 uint64_t anybpf_hash_bytes(const void *bytes, size_t size, uint64_t seed);
 

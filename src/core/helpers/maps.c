@@ -6,6 +6,8 @@
  */
 #include "helpers.h"
 
+#define LIKELY(condition) __builtin_expect(!!(condition), 1)
+
 static bool holds_maps(const struct anybpf_map *map)
 {
     return map->shape.kind == ANYBPF_ARRAY_OF_MAPS || map->shape.kind == ANYBPF_HASH_OF_MAPS;
@@ -30,17 +32,12 @@ static inline bool on_stack(const struct anybpf_run *run, uint64_t address, uint
     return distance < stack->size && stack->size - distance >= size;
 }
 
-ANYBPF_HELPER(map_lookup_elem)
+/* Not inlined, as the others that look at everything: what is mostly so needs no registers saved. */
+static __attribute__((noinline)) uint64_t look_up(struct anybpf_run *run, uint64_t r1, uint64_t r2)
 {
-    struct anybpf_map *map = anybpf_own_map(run, r1);
+    struct anybpf_map *map = anybpf_map_argument(run, r1);
     void *found;
 
-    if (map != NULL && map->quick_lookup != NULL && on_stack(run, r2, map->shape.key_size))
-        return (uint64_t)(uintptr_t)map->quick_lookup(map, at(r2), run->seat);
-    if (map == NULL)
-        map = anybpf_map_argument(run, r1);
-
-    UNUSED3(r3, r4, r5);
     if (map == NULL || map->ops->lookup == NULL || !may_read(map) ||
         !anybpf_readable(run, r2, map->shape.key_size))
         return 0;
@@ -48,6 +45,17 @@ ANYBPF_HELPER(map_lookup_elem)
     if (found != NULL && holds_maps(map))
         anybpf_map_found(run, found);
     return (uint64_t)(uintptr_t)found;
+}
+
+ANYBPF_HELPER(map_lookup_elem)
+{
+    struct anybpf_map *map = anybpf_own_map(run, r1);
+
+    UNUSED3(r3, r4, r5);
+    if (LIKELY(map != NULL && map->direct.lookup != NULL &&
+               on_stack(run, r2, map->shape.key_size)))
+        return (uint64_t)(uintptr_t)map->direct.lookup(map, at(r2), run->seat);
+    return look_up(run, r1, r2);
 }
 
 ANYBPF_HELPER(map_lookup_percpu_elem)
@@ -61,17 +69,11 @@ ANYBPF_HELPER(map_lookup_percpu_elem)
     return (uint64_t)(uintptr_t)map->ops->lookup_cpu(map, at(r2), (uint32_t)r3);
 }
 
-ANYBPF_HELPER(map_update_elem)
+static __attribute__((noinline)) uint64_t update(struct anybpf_run *run, uint64_t r1, uint64_t r2,
+                                                  uint64_t r3, uint64_t r4)
 {
-    struct anybpf_map *map = anybpf_own_map(run, r1);
+    struct anybpf_map *map = anybpf_map_argument(run, r1);
 
-    if (map != NULL && map->quick_update != NULL && on_stack(run, r2, map->shape.key_size) &&
-        on_stack(run, r3, map->shape.value_size) && (r4 & ANYBPF_WITH_LOCK) == 0)
-        return anybpf_result(run, map->quick_update(map, at(r2), at(r3), r4, run->seat));
-    if (map == NULL)
-        map = anybpf_map_argument(run, r1);
-
-    UNUSED1(r5);
     if (map == NULL)
         return anybpf_result(run, ANYBPF_BAD_ARGUMENT);
     if (map->ops->update == NULL || holds_maps(map))
@@ -86,11 +88,22 @@ ANYBPF_HELPER(map_update_elem)
     return anybpf_result(run, map->ops->update(map, at(r2), at(r3), r4, run->seat));
 }
 
-ANYBPF_HELPER(map_delete_elem)
+ANYBPF_HELPER(map_update_elem)
+{
+    struct anybpf_map *map = anybpf_own_map(run, r1);
+
+    UNUSED1(r5);
+    if (LIKELY(map != NULL && map->direct.update != NULL &&
+               on_stack(run, r2, map->shape.key_size) &&
+               on_stack(run, r3, map->shape.value_size) && (r4 & ANYBPF_WITH_LOCK) == 0))
+        return anybpf_result(run, map->direct.update(map, at(r2), at(r3), r4, run->seat));
+    return update(run, r1, r2, r3, r4);
+}
+
+static __attribute__((noinline)) uint64_t erase(struct anybpf_run *run, uint64_t r1, uint64_t r2)
 {
     struct anybpf_map *map = anybpf_map_argument(run, r1);
 
-    UNUSED3(r3, r4, r5);
     if (map == NULL)
         return anybpf_result(run, ANYBPF_BAD_ARGUMENT);
     if (map->ops->erase == NULL || holds_maps(map))
@@ -100,6 +113,16 @@ ANYBPF_HELPER(map_delete_elem)
     if (!anybpf_readable(run, r2, map->shape.key_size))
         return anybpf_result(run, ANYBPF_NO_DATA);
     return anybpf_result(run, map->ops->erase(map, at(r2), run->seat));
+}
+
+ANYBPF_HELPER(map_delete_elem)
+{
+    struct anybpf_map *map = anybpf_own_map(run, r1);
+
+    UNUSED3(r3, r4, r5);
+    if (LIKELY(map != NULL && map->direct.erase != NULL && on_stack(run, r2, map->shape.key_size)))
+        return anybpf_result(run, map->direct.erase(map, at(r2), run->seat));
+    return erase(run, r1, r2);
 }
 
 /* Windows. The value does not become something else before the run ends, as with any that is

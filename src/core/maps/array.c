@@ -7,8 +7,6 @@
  */
 #include "arrays.h"
 
-#include <string.h>
-
 static int measure(const struct anybpf_domain *domain, const struct anybpf_shape *shape,
                    size_t *size, size_t *reserve)
 {
@@ -23,10 +21,9 @@ static int open_array(struct anybpf_map *map)
 
 static void *lookup(struct anybpf_map *map, const void *key, uint32_t seat)
 {
-    uint32_t index;
+    uint32_t index = anybpf_array_index(key);
 
     (void)seat;
-    memcpy(&index, key, sizeof(index));
     if (index >= map->shape.max_entries)
         return NULL;
     return map->values + (size_t)index * map->value_stride;
@@ -37,6 +34,30 @@ static int update(struct anybpf_map *map, const void *key, const void *value, ui
 {
     (void)seat;
     return anybpf_array_update(map, key, value, flags, 0);
+}
+
+static int update_8(struct anybpf_map *map, const void *key, const void *value, uint64_t flags,
+                    uint32_t seat)
+{
+    (void)seat;
+    return anybpf_array_update_word(map, key, value, flags, 0, 8);
+}
+
+static int update_4(struct anybpf_map *map, const void *key, const void *value, uint64_t flags,
+                    uint32_t seat)
+{
+    (void)seat;
+    return anybpf_array_update_word(map, key, value, flags, 0, 4);
+}
+
+static void get_direct(const struct anybpf_map *map, struct anybpf_direct *direct)
+{
+    if (!anybpf_array_is_one_word(&map->shape))
+        return;
+    if (map->shape.value_size == 8)
+        direct->update = update_8;
+    if (map->shape.value_size == 4)
+        direct->update = update_4;
 }
 
 static uint64_t each(struct anybpf_map *map, uint32_t seat,
@@ -53,6 +74,7 @@ const struct anybpf_map_ops anybpf_array_ops = {
     .close = anybpf_array_close,
     .lookup = lookup,
     .update = update,
+    .get_direct = get_direct,
     .erase = anybpf_array_erase,
     .read = anybpf_array_read,
     .write = anybpf_array_write,

@@ -21,22 +21,12 @@
 #define VALUES_ALIGNMENT 4096u
 #define TURNS_BEFORE_LOCK 128u
 
-struct stripe {
+struct anybpf_stripe {
     _Alignas(CACHE_LINE) struct anybpf_lock lock;
     _Atomic uint32_t sequence;
     _Atomic uint32_t marked; /* the journal is to be copied */
     _Atomic uint32_t index;  /* of the entry that it is for */
     _Atomic uint32_t copy;
-};
-
-/* This process's knowledge of where things are. */
-struct layout {
-    struct stripe *stripes; /* NULL: every change is one store */
-    uint32_t mask;          /* stripes - 1 */
-    uint32_t copies;
-    uint8_t *journals;
-    size_t entry; /* bytes of an entry: all copies */
-    size_t plane; /* bytes from one copy to the next */
 };
 
 struct plan {
@@ -61,7 +51,7 @@ static bool align(size_t *size, size_t to)
     return true;
 }
 
-static bool is_one_word(const struct anybpf_shape *shape)
+bool anybpf_array_is_one_word(const struct anybpf_shape *shape)
 {
     return shape->value_size <= 8 && shape->lock_offset == ANYBPF_NO_FIELD &&
            shape->timer_offset == ANYBPF_NO_FIELD;
@@ -81,7 +71,7 @@ static bool make_plan(const struct anybpf_shape *shape, uint32_t copies, struct 
     if (__builtin_mul_overflow(plan->plane, (size_t)copies, &planes))
         return false;
     plan->stripes = 0;
-    if (copies > 1 || !is_one_word(shape)) {
+    if (copies > 1 || !anybpf_array_is_one_word(shape)) {
         plan->stripes = 1;
         while (plan->stripes < MOST_STRIPES && plan->stripes < shape->max_entries &&
                plan->entry <= planes / (16 * (size_t)plan->stripes))
@@ -90,7 +80,7 @@ static bool make_plan(const struct anybpf_shape *shape, uint32_t copies, struct 
     plan->journals = sizeof(struct anybpf_map_header);
     if (!align(&plan->journals, CACHE_LINE))
         return false;
-    plan->journals += plan->stripes * sizeof(struct stripe);
+    plan->journals += plan->stripes * sizeof(struct anybpf_stripe);
     if (__builtin_mul_overflow(plan->entry, (size_t)plan->stripes, &journals))
         return false;
     plan->values = plan->journals;
@@ -116,7 +106,7 @@ int anybpf_array_measure(const struct anybpf_shape *shape, uint32_t copies, size
 
 int anybpf_array_open(struct anybpf_map *map, uint32_t copies)
 {
-    struct layout *layout;
+    struct anybpf_array *layout;
     struct plan plan;
 
     if (!make_plan(&map->shape, copies, &plan) || plan.end > map->segment.size)
@@ -126,8 +116,8 @@ int anybpf_array_open(struct anybpf_map *map, uint32_t copies)
         return ANYBPF_NO_MEMORY;
     layout->journals = map->segment.base + plan.journals;
     if (plan.stripes > 0)
-        layout->stripes = (struct stripe *)(void *)(layout->journals -
-                                                    plan.stripes * sizeof(struct stripe));
+        layout->stripes = (struct anybpf_stripe *)(void *)(layout->journals -
+                                                    plan.stripes * sizeof(struct anybpf_stripe));
     layout->mask = plan.stripes == 0 ? 0 : plan.stripes - 1;
     layout->copies = copies;
     layout->entry = plan.entry;
@@ -146,14 +136,7 @@ void anybpf_array_close(struct anybpf_map *map)
 
 /* Changing. */
 
-static uint8_t *place_of(const struct anybpf_map *map, uint32_t index, uint32_t copy)
-{
-    const struct layout *layout = map->private;
-
-    return map->values + copy * layout->plane + (size_t)index * map->value_stride;
-}
-
-static uint8_t *journal_of(const struct layout *layout, const struct stripe *stripe)
+static uint8_t *journal_of(const struct anybpf_array *layout, const struct anybpf_stripe *stripe)
 {
     return layout->journals + (size_t)(stripe - layout->stripes) * layout->entry;
 }
@@ -161,19 +144,19 @@ static uint8_t *journal_of(const struct layout *layout, const struct stripe *str
 /* Copies an entry to its place; `from` NULL stands for zeroes. Guarded by the stripe. */
 static void put(struct anybpf_map *map, uint32_t index, uint32_t copy, const uint8_t *from)
 {
-    const struct layout *layout = map->private;
+    const struct anybpf_array *layout = map->private;
     uint32_t i;
 
     if (copy != ANYBPF_ALL_COPIES) {
-        anybpf_copy_value(&map->shape, place_of(map, index, copy), from);
+        anybpf_copy_value(&map->shape, anybpf_array_place(map, index, copy), from);
         return;
     }
     for (i = 0; i < layout->copies; i++)
-        anybpf_copy_value(&map->shape, place_of(map, index, i),
+        anybpf_copy_value(&map->shape, anybpf_array_place(map, index, i),
                           from + (size_t)i * map->value_stride);
 }
 
-static void begin(struct stripe *stripe)
+static void begin(struct anybpf_stripe *stripe)
 {
     uint32_t now = atomic_load_explicit(&stripe->sequence, memory_order_relaxed);
 
@@ -181,7 +164,7 @@ static void begin(struct stripe *stripe)
     atomic_thread_fence(memory_order_release);
 }
 
-static void end(struct stripe *stripe)
+static void end(struct anybpf_stripe *stripe)
 {
     uint32_t now = atomic_load_explicit(&stripe->sequence, memory_order_relaxed);
 
@@ -189,9 +172,9 @@ static void end(struct stripe *stripe)
 }
 
 /* The lock's last holder died. What the journal says is checked: the stripe may be shared. */
-static void repair(struct anybpf_map *map, struct stripe *stripe)
+static void repair(struct anybpf_map *map, struct anybpf_stripe *stripe)
 {
-    const struct layout *layout = map->private;
+    const struct anybpf_array *layout = map->private;
     uint32_t index = atomic_load_explicit(&stripe->index, memory_order_relaxed);
     uint32_t copy = atomic_load_explicit(&stripe->copy, memory_order_relaxed);
 
@@ -206,35 +189,28 @@ static void repair(struct anybpf_map *map, struct stripe *stripe)
         end(stripe);
 }
 
-static struct stripe *take_stripe(struct anybpf_map *map, uint32_t index)
+static struct anybpf_stripe *take_stripe(struct anybpf_map *map, uint32_t index)
 {
-    const struct layout *layout = map->private;
-    struct stripe *stripe = &layout->stripes[index & layout->mask];
+    const struct anybpf_array *layout = map->private;
+    struct anybpf_stripe *stripe = &layout->stripes[index & layout->mask];
 
     if (anybpf_lock_take(map->domain, &stripe->lock))
         repair(map, stripe);
     return stripe;
 }
 
-static void store_word(uint8_t *place, const void *value, size_t size)
-{
-    uint64_t word = 0;
-
-    if (value != NULL)
-        memcpy(&word, value, size);
-    __atomic_store_n((uint64_t *)(void *)place, word, __ATOMIC_RELEASE);
-}
-
 /* `value` NULL stands for zeroes. */
 static void store(struct anybpf_map *map, uint32_t index, uint32_t copy, const void *value)
 {
-    const struct layout *layout = map->private;
-    struct stripe *stripe;
+    const struct anybpf_array *layout = map->private;
+    struct anybpf_stripe *stripe;
     uint8_t *journal;
     size_t size = map->shape.value_size;
 
-    if (is_one_word(&map->shape) && (copy != ANYBPF_ALL_COPIES || layout->copies == 1)) {
-        store_word(place_of(map, index, copy == ANYBPF_ALL_COPIES ? 0 : copy), value, size);
+    if (anybpf_array_is_one_word(&map->shape) && (copy != ANYBPF_ALL_COPIES || layout->copies == 1)) {
+        __atomic_store_n(
+            (uint64_t *)anybpf_array_place(map, index, copy == ANYBPF_ALL_COPIES ? 0 : copy),
+            value == NULL ? 0 : anybpf_word_of(value, map->shape.value_size), __ATOMIC_RELEASE);
         return;
     }
     if (copy == ANYBPF_ALL_COPIES && layout->copies > 1)
@@ -255,25 +231,26 @@ static void store(struct anybpf_map *map, uint32_t index, uint32_t copy, const v
     anybpf_lock_give(&stripe->lock);
 }
 
-static uint32_t index_of(const void *key)
+bool anybpf_array_layout(const struct anybpf_map *map, struct anybpf_array_layout *to)
 {
-    uint32_t index;
+    const struct anybpf_array *layout = map->private;
 
-    memcpy(&index, key, sizeof(index));
-    return index;
-}
-
-void *anybpf_array_find(struct anybpf_map *map, const void *key, uint32_t copy)
-{
-    uint32_t index = index_of(key);
-
-    return index < map->shape.max_entries ? place_of(map, index, copy) : NULL;
+    if ((map->shape.kind != ANYBPF_ARRAY && map->shape.kind != ANYBPF_PERCPU_ARRAY) ||
+        (map->shape.flags & ANYBPF_PROGRAM_WRITES_ONLY) != 0)
+        return false;
+    to->values = map->values;
+    to->entries = map->shape.max_entries;
+    to->value_size = map->shape.value_size;
+    to->stride = map->value_stride;
+    to->cpus = map->domain->cpus;
+    to->cpu_stride = map->shape.kind == ANYBPF_PERCPU_ARRAY ? layout->plane : 0;
+    return true;
 }
 
 int anybpf_array_update(struct anybpf_map *map, const void *key, const void *value, uint64_t flags,
                         uint32_t copy)
 {
-    uint32_t index = index_of(key);
+    uint32_t index = anybpf_array_index(key);
 
     if (flags != 0 && anybpf_check_update_flags(map, flags) != ANYBPF_OK)
         return ANYBPF_BAD_FLAGS;
@@ -282,7 +259,7 @@ int anybpf_array_update(struct anybpf_map *map, const void *key, const void *val
     if (flags & ANYBPF_NOEXIST)
         return ANYBPF_ALWAYS_THERE;
     if (flags & ANYBPF_WITH_LOCK) {
-        uint8_t *place = place_of(map, index, 0);
+        uint8_t *place = anybpf_array_place(map, index, 0);
 
         anybpf_value_lock(map, place);
         store(map, index, copy, value);
@@ -295,7 +272,7 @@ int anybpf_array_update(struct anybpf_map *map, const void *key, const void *val
 
 int anybpf_array_erase(struct anybpf_map *map, const void *key, uint32_t seat)
 {
-    uint32_t index = index_of(key);
+    uint32_t index = anybpf_array_index(key);
 
     (void)seat;
     if ((map->shape.flags & ANYBPF_DELETE_ZEROES) == 0)
@@ -311,7 +288,7 @@ int anybpf_array_erase(struct anybpf_map *map, const void *key, uint32_t seat)
 /* Values side by side, each changed by one store. */
 static bool is_in_words(const struct anybpf_map *map)
 {
-    const struct layout *layout = map->private;
+    const struct anybpf_array *layout = map->private;
 
     return layout->stripes == NULL && !anybpf_is_per_cpu(map->shape.kind);
 }
@@ -319,16 +296,16 @@ static bool is_in_words(const struct anybpf_map *map)
 /* `value` has room for all copies. */
 static void copy_out(struct anybpf_map *map, uint32_t index, uint8_t *value)
 {
-    const struct layout *layout = map->private;
+    const struct anybpf_array *layout = map->private;
     size_t padding = map->value_stride - map->shape.value_size;
     uint32_t i;
 
     if (layout->copies == 1 && !anybpf_is_per_cpu(map->shape.kind)) {
-        anybpf_copy_from_shared(value, place_of(map, index, 0), map->shape.value_size);
+        anybpf_copy_from_shared(value, anybpf_array_place(map, index, 0), map->shape.value_size);
         return;
     }
     for (i = 0; i < layout->copies; i++) {
-        anybpf_copy_from_shared(value, place_of(map, index, i), map->shape.value_size);
+        anybpf_copy_from_shared(value, anybpf_array_place(map, index, i), map->shape.value_size);
         memset(value + map->shape.value_size, 0, padding);
         value += map->value_stride;
     }
@@ -345,10 +322,10 @@ static void hide_fields(const struct anybpf_shape *shape, uint8_t *value)
 
 /* What an entry would be if a dead writer's change were finished, for those who may not finish it:
  * the stripe's lock is a dead one's, so nothing moves. */
-static void copy_out_repaired(struct anybpf_map *map, struct stripe *stripe, uint32_t index,
+static void copy_out_repaired(struct anybpf_map *map, struct anybpf_stripe *stripe, uint32_t index,
                               uint8_t *value)
 {
-    const struct layout *layout = map->private;
+    const struct anybpf_array *layout = map->private;
     uint32_t copy = atomic_load_explicit(&stripe->copy, memory_order_relaxed);
     size_t size = map->shape.value_size;
     size_t at = 0;
@@ -368,8 +345,8 @@ static void copy_out_repaired(struct anybpf_map *map, struct stripe *stripe, uin
 
 static void load(struct anybpf_map *map, uint32_t index, uint8_t *value)
 {
-    const struct layout *layout = map->private;
-    struct stripe *stripe;
+    const struct anybpf_array *layout = map->private;
+    struct anybpf_stripe *stripe;
     uint32_t turn = 0;
 
     if (layout->stripes == NULL) {
@@ -407,7 +384,7 @@ static void load(struct anybpf_map *map, uint32_t index, uint8_t *value)
 
 int anybpf_array_read(struct anybpf_map *map, const void *key, void *value, uint64_t flags)
 {
-    uint32_t index = index_of(key);
+    uint32_t index = anybpf_array_index(key);
 
     if ((flags & ~(uint64_t)ANYBPF_WITH_LOCK) != 0)
         return ANYBPF_BAD_FLAGS;
@@ -421,7 +398,7 @@ int anybpf_array_read(struct anybpf_map *map, const void *key, void *value, uint
         return ANYBPF_OK;
     }
     if (flags & ANYBPF_WITH_LOCK) {
-        uint8_t *place = place_of(map, index, 0);
+        uint8_t *place = anybpf_array_place(map, index, 0);
 
         if (map->shape.lock_offset == ANYBPF_NO_FIELD)
             return ANYBPF_BAD_FLAGS;
@@ -449,7 +426,7 @@ int anybpf_array_next(struct anybpf_map *map, const void *key, void *next)
     uint32_t index = 0;
 
     if (key != NULL) {
-        index = index_of(key);
+        index = anybpf_array_index(key);
         if (index == map->shape.max_entries - 1)
             return ANYBPF_NO_MORE_KEYS;
         index = index < map->shape.max_entries ? index + 1 : 0;
@@ -519,7 +496,7 @@ uint64_t anybpf_array_each(struct anybpf_map *map, uint32_t copy,
     uint32_t index;
 
     for (index = 0; index < map->shape.max_entries; index++)
-        if (visit(arg, &index, place_of(map, index, copy)) != 0)
+        if (visit(arg, &index, anybpf_array_place(map, index, copy)) != 0)
             return (uint64_t)index + 1;
     return index;
 }
@@ -535,11 +512,11 @@ void anybpf_array_settle(struct anybpf_map *map, const void *value)
 
 bool anybpf_array_check(struct anybpf_map *map, char *why, size_t why_size)
 {
-    const struct layout *layout = map->private;
+    const struct anybpf_array *layout = map->private;
     uint32_t i;
 
     for (i = 0; layout->stripes != NULL && i <= layout->mask; i++) {
-        struct stripe *stripe;
+        struct anybpf_stripe *stripe;
         uint32_t sequence;
         uint32_t marked;
 

@@ -2,39 +2,36 @@
  *
  * Copyright (c) the anybpf authors. SPDX-License-Identifier: MIT
  */
-#include "table.h"
+#include "table_plain.h"
 
 static __attribute__((noinline)) void *lookup_slowly(struct anybpf_map *map, const void *key)
 {
-    struct anybpf_place place;
-    uint8_t *entry = anybpf_table_find(map, key, &place);
-
-    return entry == NULL ? NULL : entry + anybpf_table_of(map)->value_offset;
+    return anybpf_plain_find(map, key, false);
 }
 
-static void *lookup(struct anybpf_map *map, const void *key, uint32_t seat)
+ANYBPF_IN_LINE void *lookup_sized(struct anybpf_map *map, const void *key, uint32_t seat,
+                                  uint32_t key_size)
 {
-    const struct anybpf_table *table = anybpf_table_of(map);
-    uint8_t *entry;
+    void *value;
 
     (void)seat;
-    if (!anybpf_is_simple(table) ||
-        !anybpf_find_at_once(table, key, anybpf_table_hash(table, key, 8), &entry))
-        return lookup_slowly(map, key);
-    return entry == NULL ? NULL : entry + table->value_offset;
+    if (anybpf_plain_glance(map, key, key_size, false, &value))
+        return value;
+    return lookup_slowly(map, key);
 }
 
-static int update(struct anybpf_map *map, const void *key, const void *value, uint64_t flags,
-                  uint32_t seat)
+ANYBPF_IN_LINE int update_sized(struct anybpf_map *map, const void *key, const void *value,
+                                uint64_t flags, uint32_t seat, uint32_t key_size)
 {
-    if (anybpf_table_store_at_once(map, key, value, flags, seat))
-        return ANYBPF_OK;
-    return anybpf_table_update(map, key, value, flags, seat, ANYBPF_ALL_COPIES_OF_ENTRY);
+    return anybpf_plain_update(map, key, value, flags, seat, key_size);
 }
+
+ANYBPF_FOR_KEY_SIZES
 
 const struct anybpf_map_ops anybpf_hash_ops = {
     .name = "hash",
     ANYBPF_TABLE_OPS,
-    .lookup = lookup,
-    .update = update,
+    .lookup = lookup_any,
+    .update = update_any,
+    .get_direct = get_direct,
 };

@@ -6,7 +6,7 @@
  * Copyright (c) the anybpf authors. SPDX-License-Identifier: MIT
  */
 #include "objects.h"
-#include "table.h"
+#include "table_find.h"
 
 #include <stdio.h>
 

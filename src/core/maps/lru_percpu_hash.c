@@ -2,23 +2,37 @@
  *
  * Copyright (c) the anybpf authors. SPDX-License-Identifier: MIT
  */
-#include "table.h"
+#include "table_percpu.h"
 
-static void *lookup_cpu(struct anybpf_map *map, const void *key, uint32_t cpu)
+static __attribute__((noinline)) void *lookup_cpu(struct anybpf_map *map, const void *key,
+                                                  uint32_t cpu)
 {
-    struct anybpf_table *table = anybpf_table_of(map);
-    struct anybpf_place place;
-
-    if (cpu >= table->copies || !anybpf_table_find(map, key, &place))
-        return NULL;
-    anybpf_table_touch(table, place);
-    return anybpf_value(table, place, cpu);
+    return anybpf_percpu_find(map, key, cpu, true);
 }
+
+ANYBPF_IN_LINE void *lookup_sized(struct anybpf_map *map, const void *key, uint32_t seat,
+                                  uint32_t key_size)
+{
+    void *value;
+
+    if (anybpf_percpu_glance(map, key, seat, key_size, true, &value))
+        return value;
+    return lookup_cpu(map, key, seat);
+}
+
+ANYBPF_IN_LINE int update_sized(struct anybpf_map *map, const void *key, const void *value,
+                                uint64_t flags, uint32_t seat, uint32_t key_size)
+{
+    return anybpf_percpu_update(map, key, value, flags, seat, key_size);
+}
+
+ANYBPF_FOR_KEY_SIZES
 
 const struct anybpf_map_ops anybpf_lru_percpu_hash_ops = {
     .name = "lru_percpu_hash",
     ANYBPF_TABLE_OPS,
-    .lookup = lookup_cpu, /* a seat is a processor's number, or too large */
-    .update = anybpf_table_update_own,
+    .lookup = lookup_any,
+    .update = update_any,
     .lookup_cpu = lookup_cpu,
+    .get_direct = get_direct,
 };

@@ -37,6 +37,30 @@ static int update(struct anybpf_map *map, const void *key, const void *value, ui
     return anybpf_array_update(map, key, value, flags, seat);
 }
 
+static int update_8(struct anybpf_map *map, const void *key, const void *value, uint64_t flags,
+                    uint32_t seat)
+{
+    if (seat >= map->domain->cpus)
+        return ANYBPF_NOT_SUPPORTED;
+    return anybpf_array_update_word(map, key, value, flags, seat, 8);
+}
+
+static int update_4(struct anybpf_map *map, const void *key, const void *value, uint64_t flags,
+                    uint32_t seat)
+{
+    if (seat >= map->domain->cpus)
+        return ANYBPF_NOT_SUPPORTED;
+    return anybpf_array_update_word(map, key, value, flags, seat, 4);
+}
+
+static void get_direct(const struct anybpf_map *map, struct anybpf_direct *direct)
+{
+    if (map->shape.value_size == 8)
+        direct->update = update_8;
+    if (map->shape.value_size == 4)
+        direct->update = update_4;
+}
+
 static uint64_t each(struct anybpf_map *map, uint32_t seat,
                      int (*visit)(void *arg, const void *key, void *value), void *arg)
 {
@@ -51,6 +75,7 @@ const struct anybpf_map_ops anybpf_percpu_array_ops = {
     .lookup = lookup,
     .lookup_cpu = lookup_cpu,
     .update = update,
+    .get_direct = get_direct,
     .erase = anybpf_array_erase,
     .read = anybpf_array_read,
     .write = anybpf_array_write,

@@ -232,9 +232,8 @@ static void make_busy(const struct anybpf_map *map, struct anybpf_table *table)
     size_t size = map->domain->cpus * sizeof(struct anybpf_busy);
     uint8_t *start;
 
-    if (map->domain->shared || table->key_size != 8 || !table->is_one_word || table->copies != 1 ||
-        (map->shape.value_size != 8 && map->shape.value_size != 4) ||
-        map->shape.kind != ANYBPF_HASH || !anybpf_barrier_prepare())
+    if (map->domain->shared || !table->is_one_word || map->shape.kind == ANYBPF_HASH_OF_MAPS ||
+        !anybpf_barrier_prepare())
         return;
     start = calloc(1, size + 2 * sizeof(struct anybpf_busy));
     if (start == NULL)

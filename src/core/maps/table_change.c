@@ -9,7 +9,8 @@
  *
  * Copyright (c) the anybpf authors. SPDX-License-Identifier: MIT
  */
-#include "table.h"
+#include "table_locks.h"
+#include "table_store.h"
 
 #include "../barrier.h"
 
@@ -40,10 +41,8 @@ static void fill_value(struct anybpf_map *map, uint8_t *to, const void *from)
     struct anybpf_table *table = map->private;
 
     if (table->is_one_word) {
-        uint64_t word = 0;
+        uint64_t word = from == NULL ? 0 : anybpf_word_of(from, map->shape.value_size);
 
-        if (from != NULL)
-            memcpy(&word, from, map->shape.value_size);
         __atomic_store_n((uint64_t *)(void *)to, word, __ATOMIC_RELAXED);
         return;
     }
@@ -209,9 +208,14 @@ static bool find(struct anybpf_map *map, const void *key, uint64_t hash, struct 
 {
     struct anybpf_table *table = map->private;
 
-    if (table->key_size == 8)
+    switch (table->key_size) {
+    case 4:
+        return anybpf_find_sized(map, key, 4, hash, place);
+    case 8:
         return anybpf_find_sized(map, key, 8, hash, place);
-    return anybpf_find_sized(map, key, table->key_size, hash, place);
+    default:
+        return anybpf_find_sized(map, key, table->key_size, hash, place);
+    }
 }
 
 /* Until nobody who is seated can know what is retired now; not for long: the caller may be seated. */
@@ -351,13 +355,14 @@ update_sized(struct anybpf_map *map, const void *key, uint32_t key_size, const v
 int anybpf_table_update(struct anybpf_map *map, const void *key, const void *value, uint64_t flags,
                         uint32_t seat, uint32_t copy)
 {
-    uint32_t key_size = anybpf_table_of(map)->key_size;
-
-    if (key_size == 8)
-        return update_sized(map, key, 8, value, flags, seat, copy);
-    if (key_size == 4)
+    switch (anybpf_table_of(map)->key_size) {
+    case 4:
         return update_sized(map, key, 4, value, flags, seat, copy);
-    return update_sized(map, key, key_size, value, flags, seat, copy);
+    case 8:
+        return update_sized(map, key, 8, value, flags, seat, copy);
+    default:
+        return update_sized(map, key, anybpf_table_of(map)->key_size, value, flags, seat, copy);
+    }
 }
 
 int anybpf_table_write(struct anybpf_map *map, const void *key, const void *value, uint64_t flags)

@@ -2,7 +2,7 @@
  *
  * Copyright (c) the anybpf authors. SPDX-License-Identifier: MIT
  */
-#include "table.h"
+#include "table_find.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,14 +1,13 @@
-/* Where a key is: what is not done in line (table.h), because it is rare or does not pay.
+/* Where a key is: what is not done in line (table_find.h), because it is rare.
  *
  * Copyright (c) the anybpf authors. SPDX-License-Identifier: MIT
  */
-#include "table.h"
+#include "table_find.h"
 
 #define MOST_TURNS 100000u /* tags cannot change so often while we are seated, unless out of malice */
 
-static inline __attribute__((always_inline)) uint8_t *
-find_away(const struct anybpf_table *table, uint32_t number, const void *key, uint32_t key_size,
-          uint64_t hash, anybpf_tag_view view, struct anybpf_place *place)
+uint8_t *anybpf_find_away(const struct anybpf_table *table, uint32_t number, const void *key,
+                          uint64_t hash, anybpf_tag_view view, struct anybpf_place *place)
 {
     const struct anybpf_level *level = &table->level[number];
     uint32_t favourite = anybpf_favourite(hash);
@@ -17,6 +16,7 @@ find_away(const struct anybpf_table *table, uint32_t number, const void *key, ui
     uint32_t reach = 0;
     uint32_t distance = 0;
     uint32_t turns = 0;
+    uint8_t *entries;
     uint8_t *entry;
 
     for (;;) {
@@ -39,23 +39,15 @@ find_away(const struct anybpf_table *table, uint32_t number, const void *key, ui
             group = group + 1 == level->groups ? 0 : group + 1;
             view = anybpf_view_tags(&level->tags[group]);
         }
-        entry = anybpf_find_among(table, level->entries + group * table->group_stride,
-                                  anybpf_match(view, tag), favourite, key, key_size,
-                                  &place->slot);
+        entries = level->entries + (size_t)group * ANYBPF_TABLE_SLOTS * table->stride;
+        entry = anybpf_find_among(table, entries, anybpf_match(view, tag), favourite, key,
+                                  table->key_size, &place->slot);
         if (entry != NULL) {
             place->level = number;
             place->group = group;
             return entry;
         }
     }
-}
-
-uint8_t *anybpf_find_away(const struct anybpf_table *table, uint32_t number, const void *key,
-                          uint64_t hash, anybpf_tag_view view, struct anybpf_place *place)
-{
-    if (table->key_size == 8)
-        return find_away(table, number, key, 8, hash, view, place);
-    return find_away(table, number, key, table->key_size, hash, view, place);
 }
 
 uint8_t *anybpf_find_on_levels(struct anybpf_map *map, const void *key, uint64_t hash,
@@ -69,13 +61,17 @@ uint8_t *anybpf_find_on_levels(struct anybpf_map *map, const void *key, uint64_t
     return entry;
 }
 
-uint8_t *anybpf_table_find_other(struct anybpf_map *map, const void *key,
-                                 struct anybpf_place *place)
+uint8_t *anybpf_table_find(struct anybpf_map *map, const void *key, struct anybpf_place *place)
 {
     struct anybpf_table *table = map->private;
 
-    if (table->key_size == 4)
+    switch (table->key_size) {
+    case 4:
         return anybpf_find_sized(map, key, 4, anybpf_table_hash(table, key, 4), place);
-    return anybpf_find_sized(map, key, table->key_size,
-                             anybpf_table_hash(table, key, table->key_size), place);
+    case 8:
+        return anybpf_find_sized(map, key, 8, anybpf_table_hash(table, key, 8), place);
+    default:
+        return anybpf_find_sized(map, key, table->key_size,
+                                 anybpf_table_hash(table, key, table->key_size), place);
+    }
 }

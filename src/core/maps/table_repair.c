@@ -11,7 +11,8 @@
  *
  * Copyright (c) the anybpf authors. SPDX-License-Identifier: MIT
  */
-#include "table.h"
+#include "table_find.h"
+#include "table_locks.h"
 
 void anybpf_table_set_tag(struct anybpf_level *level, uint32_t group, uint32_t slot, uint32_t tag)
 {

@@ -8,7 +8,8 @@
  *
  * Copyright (c) the anybpf authors. SPDX-License-Identifier: MIT
  */
-#include "table.h"
+#include "table_find.h"
+#include "table_locks.h"
 
 /* Slots of a group that may wait to be used again because of replaced values: not all that there is to
  * spare, so that there is something left for new keys. */

@@ -6,7 +6,7 @@
  *
  * Copyright (c) the anybpf authors. SPDX-License-Identifier: MIT
  */
-#include "table.h"
+#include "table_find.h"
 
 #define MOST_FOUND 64u
 
