@@ -106,22 +106,6 @@ static __attribute__((cold, noinline)) void misaligned(struct anybpf_run *run, u
     run->stop.size = size;
 }
 
-/* A classic load, from the packet's first byte on. Places below it have names on Linux, and nothing
- * is there for us. */
-static bool packet_load(const struct anybpf_run *run, uint32_t place, uint32_t size,
-                        uint64_t *value)
-{
-    uint64_t length = (uint64_t)(run->packet.data_end - run->packet.data);
-    uint64_t sum = 0;
-
-    if (place > (uint32_t)INT32_MAX || place >= length || length - place < size)
-        return false;
-    for (uint32_t i = 0; i < size; i++)
-        sum = sum << 8 | run->packet.data[place + i];
-    *value = sum;
-    return true;
-}
-
 /* Casts between what programs and users of an arena exchange and addresses; without an arena they
  * cut to the 32 bits that such pointers have. */
 static uint64_t cast_to_address(const struct anybpf_program *program, int32_t map, uint64_t value)

@@ -59,6 +59,22 @@ static inline int64_t anybpf_function_slot(const struct anybpf_program *program,
     return (int64_t)(distance / sizeof(struct anybpf_op));
 }
 
+/* A classic load, from the packet's first byte on. Places below it have names on Linux, and nothing
+ * is there for us. */
+static inline bool anybpf_packet_load(const struct anybpf_run *run, uint32_t place, uint32_t size,
+                                      uint64_t *value)
+{
+    uint64_t length = (uint64_t)(run->packet.data_end - run->packet.data);
+    uint64_t sum = 0;
+
+    if (place > (uint32_t)INT32_MAX || place >= length || length - place < size)
+        return false;
+    for (uint32_t i = 0; i < size; i++)
+        sum = sum << 8 | run->packet.data[place + i];
+    *value = sum;
+    return true;
+}
+
 /* How often may_goto goes on in one frame: BPF_MAX_LOOPS of the kernel (include/linux/bpf.h). */
 #define ANYBPF_MAY_GOTO_TURNS (8u * 1024u * 1024u)
 

@@ -244,12 +244,12 @@
 /* Loads from the packet in its own byte order. Beyond its end the function returns 0. */
 #define PACKET_LOADS(BITS, BYTES)                                                                  \
     PACKET_ABS##BITS: {                                                                            \
-        if (!packet_load(run, (uint32_t)op->u.imm, BYTES, &r[0]))                                  \
+        if (!anybpf_packet_load(run, (uint32_t)op->u.imm, BYTES, &r[0]))                                  \
             goto leave_with_nothing;                                                               \
         NEXT;                                                                                      \
     }                                                                                              \
     PACKET_IND##BITS: {                                                                            \
-        if (!packet_load(run, (uint32_t)op->u.imm + (uint32_t)SRC, BYTES, &r[0]))                  \
+        if (!anybpf_packet_load(run, (uint32_t)op->u.imm + (uint32_t)SRC, BYTES, &r[0]))                  \
             goto leave_with_nothing;                                                               \
         NEXT;                                                                                      \
     }

@@ -325,7 +325,7 @@ uint64_t anybpf_run_program(struct anybpf_run *run, const struct anybpf_program 
     anybpf_native native = atomic_load_explicit(&program->native, memory_order_acquire);
     uint64_t result;
 
-    if (run->trace != NULL || r2 != 0)
+    if (run->trace != NULL)
         native = NULL;
     anybpf_give_budget(run, run->budget);
     if (__builtin_expect(atomic_load_explicit(&run->stop_now, memory_order_relaxed), 0)) {

@@ -27,8 +27,8 @@ struct anybpf_program;
 typedef uint64_t (*anybpf_helper)(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5,
                                   struct anybpf_run *run);
 
-/* Compiled code: as a program finds its context in r1. */
-typedef uint64_t (*anybpf_native)(void *context, struct anybpf_run *run);
+/* Compiled code: `r1` and `r2` as the program finds them, as for anybpf_interpret. */
+typedef uint64_t (*anybpf_native)(void *r1, struct anybpf_run *run, uint64_t r2);
 
 /* Why a run ended. Stable: Python has a text for each. */
 enum anybpf_end {
@@ -374,7 +374,7 @@ static inline uint64_t anybpf_run_next(struct anybpf_run *run, const struct anyb
     run->next_program = NULL;
     run->stop.end = ANYBPF_ENDED;
     run->redirect.kind = 0;
-    result = native != NULL ? native((void *)(uintptr_t)r1, run)
+    result = native != NULL ? native((void *)(uintptr_t)r1, run, r2)
                             : anybpf_interpret(run, program, 0, r1, r2, 0, 0, 0);
     if (__builtin_expect(run->stop.end != ANYBPF_ENDED, 0) ||
         __builtin_expect(run->held_map != NULL, 0))

@@ -338,9 +338,7 @@ PyObject *anybpf_program_attach_code(PyObject *object, PyObject *args)
         return NULL;
     }
     set_functions(program, functions);
-    atomic_store_explicit(&program->native,
-                          (uint64_t (*)(void *, struct anybpf_run *))(uintptr_t)start,
-                          memory_order_release);
+    atomic_store_explicit(&program->native, (anybpf_native)(uintptr_t)start, memory_order_release);
     Py_RETURN_NONE;
 }
 
@@ -400,6 +398,8 @@ static uintptr_t symbol_of(const struct anybpf_program *program, const char *nam
         return i < program->map_count ? (uintptr_t)program->maps[i] : 0;
     if (numbered(name, "anybpf_values_", &i))
         return i < program->map_count ? (uintptr_t)program->maps[i]->values : 0;
+    if (numbered(name, "anybpf_lookup_", &i))
+        return i < program->map_count ? (uintptr_t)program->maps[i]->ops->lookup : 0;
     return (uintptr_t)anybpf_native_symbol(name);
 }
 
