@@ -335,8 +335,9 @@ class RingConsumer:
     def read(self, most: int = ..., ring: int = 0) -> list[Any]:
         """Records that are there, 65536 at most."""
 
-    def batch(self, most: int = ..., ring: int = 0) -> tuple[bytes, bytes]:
-        """The same end to end, and n + 1 offsets of eight bytes each."""
+    def batch(self, most: int = ..., ring: int = 0) -> tuple[Any, ...]:
+        """The same end to end (bytes), and n + 1 offsets of eight bytes each (bytes); of perf
+        rings also how many records were lost before these and among them (int)."""
 
     def lease(self, most: int = ..., ring: int = 0) -> RingLease:
         """The same in place."""

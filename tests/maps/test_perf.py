@@ -9,7 +9,7 @@ import pytest
 
 from anybpf._core import Domain, Map, RingProducer
 from anybpf.errors import ClosedError, RingTimeout
-from anybpf.maps.perf import Event, PerfReader
+from anybpf.maps.perf import Event, Part, PerfReader
 from tests.core.maps.small import flags, make
 
 CPUS = 3
@@ -130,3 +130,72 @@ def test_closing_wakes_whoever_waits(events: Map) -> None:
         reader.read()
     with pytest.raises(ClosedError):
         _ = reader.lost
+
+
+def test_events_end_to_end(events: Map) -> None:
+    producer = RingProducer(events)
+    with PerfReader(events, timeout=0) as reader:
+        for cpu, data in ((2, b"a"), (0, b"bcd"), (2, b""), (2, b"ef")):
+            producer.output_event(data, cpu)
+        found = reader.read_packed()
+        assert found.data == b"bcdaef"
+        assert list(found.offsets) == [0, 3, 4, 4, 6]
+        assert found.parts == [Part(0, 0, 1, 0), Part(2, 1, 4, 0)]
+        assert [bytes(event) for event in found] == [b"bcd", b"a", b"", b"ef"]
+        assert bytes(found[-1]) == b"ef"
+        nothing = reader.read_packed()
+        assert (len(nothing), nothing.data, nothing.parts) == (0, b"", [])
+
+
+def test_no_more_events_than_asked_for_end_to_end(events: Map) -> None:
+    producer = RingProducer(events)
+    for cpu in range(CPUS):
+        for number in range(3):
+            producer.output_event(bytes([cpu, number]), cpu)
+    with PerfReader(events, timeout=0) as reader:
+        found = [reader.read_packed(4) for _ in range(3)]
+        assert [len(each) for each in found] == [4, 4, 1]
+        assert found[0].parts == [Part(0, 0, 3, 0), Part(1, 3, 4, 0)]
+        assert found[1].parts == [Part(1, 0, 2, 0), Part(2, 2, 4, 0)]
+        assert bytes(found[2][0]) == bytes([2, 2])
+        assert len(reader.read_packed()) == 0
+
+
+def test_losses_are_told_end_to_end(events: Map) -> None:
+    producer = RingProducer(events)
+    with PerfReader(events, timeout=0) as reader:
+        while producer.output_event(bytes(100), 1) == 0:
+            pass
+        reader.read_packed(1)
+        producer.output_event(b"after", 1)
+        found = reader.read_packed()
+        assert bytes(found[len(found) - 1]) == b"after"
+        assert [part.lost for part in found.parts] == [1]
+
+
+def test_overwritten_events_end_to_end() -> None:
+    events = make(Domain(1), "perf_event_array", 4, 4, 1, extra=4096, flags=flags("OVERWRITES"))
+    producer = RingProducer(events)
+    with PerfReader(events, timeout=0) as reader:
+        for number in range(1000):
+            producer.output_event(number.to_bytes(100, "little"), 0)
+        found = reader.read_packed()
+        numbers = [int.from_bytes(event, "little") for event in found]
+        assert numbers == list(range(1000 - len(numbers), 1000))
+        assert 20 < len(numbers) < 41
+
+
+def test_reading_end_to_end_waits_and_ends_with_the_reader(events: Map) -> None:
+    reader = PerfReader(events)
+    producer = RingProducer(events)
+    timer = threading.Timer(0.05, producer.output_event, (b"late", 1))
+    timer.start()
+    assert reader.read_packed(timeout=LONG).data == b"late"
+    timer.join()
+    end = threading.Timer(0.05, reader.close)
+    end.start()
+    with pytest.raises(ClosedError):
+        reader.read_packed(timeout=LONG)
+    end.join()
+    with pytest.raises(ClosedError):
+        reader.read_packed()

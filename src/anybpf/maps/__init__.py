@@ -22,8 +22,9 @@ from anybpf.maps.map import (
     Ring,
     make,
 )
-from anybpf.maps.perf import Event, PerfReader
-from anybpf.maps.ring import Packed, RingReader, UserRing
+from anybpf.maps.perf import Event, PackedEvents, PerfReader
+from anybpf.maps.reading import Packed
+from anybpf.maps.ring import RingReader, UserRing
 
 __all__ = [
     "ANY",
@@ -39,6 +40,7 @@ __all__ = [
     "Keeper",
     "Map",
     "Packed",
+    "PackedEvents",
     "PerfReader",
     "Queue",
     "Ring",

@@ -5,10 +5,14 @@ Events of one processor come in order; between processors there is none, as in t
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from array import array
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 from anybpf import _core
-from anybpf.maps.reading import Reader
+from anybpf.maps.reading import BATCH, Packed, Reader
+
+OFFSET: Final = 8  # bytes of one: there is always the end of the last
 
 
 class Event(NamedTuple):
@@ -17,6 +21,26 @@ class Event(NamedTuple):
     cpu: int
     data: bytes
     lost: int
+
+
+class Part(NamedTuple):
+    """Which of the events in a :class:`PackedEvents` are one processor's: ``start`` up to, and
+    without, ``stop``; and how many it lost before them and among them."""
+
+    cpu: int
+    start: int
+    stop: int
+    lost: int
+
+
+class PackedEvents(Packed):
+    """Events end to end, processor by processor: ``parts`` says which are whose."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, data: bytes, offsets: bytes, parts: list[Part]) -> None:
+        super().__init__(data, offsets)
+        self.parts = parts
 
 
 class PerfReader(Reader[Event]):
@@ -54,17 +78,44 @@ class PerfReader(Reader[Event]):
         self._check("wait for")
         self._core.set_wakeup(events, size)
 
-    def _take(self, most: int) -> list[Event]:
+    def _order(self) -> Iterator[int]:
         """Every processor has its turn to be first."""
         first = self._turn
+        self._turn = (first + 1) % self.cpus
+        return ((first + step) % self.cpus for step in range(self.cpus))
+
+    def _take(self, most: int) -> list[Event]:
         found: list[Event] = []
-        for step in range(self.cpus):
-            cpu = (first + step) % self.cpus
+        for cpu in self._order():
             found += map(Event._make, self._core.read(most - len(found), cpu))
             if len(found) >= most:
                 break
-        self._turn = (first + 1) % self.cpus
         return found
+
+    def _take_packed(self, most: int) -> PackedEvents:
+        pieces: list[bytes] = []
+        ends = array("Q", [0])
+        parts: list[Part] = []
+        for cpu in self._order():
+            start, before = len(ends) - 1, ends[-1]
+            data, offsets, lost = self._core.batch(most - start, cpu)
+            if len(offsets) == OFFSET:
+                continue
+            pieces.append(data)
+            if start:
+                ends.extend(before + end for end in memoryview(offsets).cast("Q")[1:])
+            else:
+                ends = array("Q", offsets)
+            parts.append(Part(cpu, start, len(ends) - 1, lost))
+            if len(ends) > most:
+                break
+        # Mostly it is all one processor's, and no event is copied again.
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return PackedEvents(data, ends.tobytes(), parts)
+
+    def read_packed(self, most: int = BATCH * 16, timeout: float | None = None) -> PackedEvents:
+        """Up to ``most`` (65536 a processor) events end to end: the fastest way to many of them."""
+        return self._read_packed(self._take_packed, most, timeout)
 
     def lease(self, cpu: int, most: int = 1024) -> _core.RingLease:
         """One processor's events in place, as memoryviews that end with the ``with`` block; see

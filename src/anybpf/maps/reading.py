@@ -10,7 +10,8 @@ import threading
 import time
 import weakref
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar
 
 from anybpf import _core
@@ -31,6 +32,35 @@ _READY: Final = 1
 _CALLED: Final = 2
 
 Record = TypeVar("Record")
+Batch = TypeVar("Batch", bound="Packed")
+
+
+class Packed:
+    """Records end to end: ``data``, and where each begins and the last ends in ``offsets``.
+
+    ``Program.run_batch`` takes both as they are, and so does NumPy.
+    """
+
+    __slots__ = ("data", "offsets")
+
+    def __init__(self, data: bytes, offsets: bytes) -> None:
+        self.data = data
+        self.offsets = memoryview(offsets).cast("Q")
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: int) -> memoryview:
+        count = len(self)
+        if not -count <= index < count:
+            raise IndexError(f"there are {count} records, and no number {index}")
+        index %= count
+        return memoryview(self.data)[self.offsets[index] : self.offsets[index + 1]]
+
+    def __iter__(self) -> Iterator[memoryview]:
+        view = memoryview(self.data)
+        offsets = self.offsets.tolist()
+        return (view[start:end] for start, end in pairwise(offsets))
 
 
 class Clock:
@@ -216,6 +246,18 @@ class Reader(Generic[Record]):
                 f"cannot read records of map {self._name}: this reader was closed while it waited"
             )
         return outcome
+
+    def _read_packed(self, take: Callable[[int], Batch], most: int, timeout: float | None) -> Batch:
+        self._check("read")
+        clock = self._clock(timeout)
+        while True:
+            try:
+                found = take(most)
+            except ValueError:  # as in _look
+                self._check("read")
+                raise
+            if len(found) or not self.wait(clock.left()):
+                return found
 
     async def _await(self, left: float | None) -> None:
         """Until there may be something, or sooner."""

@@ -6,8 +6,7 @@ knows where a map is from: give it any map of type ringbuf or user_ringbuf.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from typing import Final, Self
 
 from typing_extensions import Buffer
@@ -15,37 +14,9 @@ from typing_extensions import Buffer
 from anybpf import _core
 from anybpf.errors import ClosedError, RingTimeout
 from anybpf.maps.failures import STATUS
-from anybpf.maps.reading import BATCH, Clock, Reader
+from anybpf.maps.reading import BATCH, Clock, Packed, Reader
 
 _NO_SPACE: Final = STATUS["NO_SPACE"]
-
-
-class Packed:
-    """Records end to end: ``data``, and where each begins and the last ends in ``offsets``.
-
-    ``Program.run_batch`` takes both as they are, and so does NumPy.
-    """
-
-    __slots__ = ("data", "offsets")
-
-    def __init__(self, data: bytes, offsets: bytes) -> None:
-        self.data = data
-        self.offsets = memoryview(offsets).cast("Q")
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, index: int) -> memoryview:
-        count = len(self)
-        if not -count <= index < count:
-            raise IndexError(f"there are {count} records, and no number {index}")
-        index %= count
-        return memoryview(self.data)[self.offsets[index] : self.offsets[index + 1]]
-
-    def __iter__(self) -> Iterator[memoryview]:
-        view = memoryview(self.data)
-        offsets = self.offsets.tolist()
-        return (view[start:end] for start, end in pairwise(offsets))
 
 
 class RingReader(Reader[bytes]):
@@ -79,14 +50,13 @@ class RingReader(Reader[bytes]):
                 return records[0]
         return super().__next__()
 
+    def _take_packed(self, most: int) -> Packed:
+        data, offsets = self._core.batch(most)
+        return Packed(data, offsets)
+
     def read_packed(self, most: int = BATCH * 16, timeout: float | None = None) -> Packed:
         """Up to ``most`` (65536) records end to end: the fastest way to many of them."""
-        self._check("read")
-        clock = self._clock(timeout)
-        while True:
-            data, offsets = self._core.batch(most)
-            if len(offsets) > 8 or not self.wait(clock.left()):
-                return Packed(data, offsets)
+        return self._read_packed(self._take_packed, most, timeout)
 
     def lease(self, most: int = BATCH, timeout: float | None = None) -> _core.RingLease:
         """Up to ``most`` records in place, as memoryviews that end with the ``with`` block.

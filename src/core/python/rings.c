@@ -336,11 +336,13 @@ static PyObject *consumer_read(PyObject *object, PyObject *const *args, Py_ssize
     return list;
 }
 
+/* (data, offsets), and of perf rings how many records were lost before and among these. */
 static PyObject *consumer_batch(PyObject *object, PyObject *const *args, Py_ssize_t arguments)
 {
     struct consumer *self = (struct consumer *)object;
     struct anybpf_map *map = anybpf_consumer_open(self);
     PyObject *data;
+    uint64_t lost = 0;
     PyObject *offsets;
     uint64_t position = 0;
     uint64_t sum = 0;
@@ -382,8 +384,12 @@ static PyObject *consumer_batch(PyObject *object, PyObject *const *args, Py_ssiz
         sum += self->records[i].size;
     }
     memcpy(&offset[count], &sum, sizeof(sum));
+    for (i = 0; i < count; i++)
+        lost += self->records[i].lost;
     forget_records(self, ring, position, count);
     anybpf_consumer_settle(self);
+    if (map->shape.kind == ANYBPF_PERF_EVENT_ARRAY)
+        return Py_BuildValue("(NNK)", data, offsets, (unsigned long long)lost);
     return Py_BuildValue("(NN)", data, offsets);
 }
 
@@ -461,7 +467,8 @@ static PyMethodDef consumer_methods[] = {
     {"read", FAST(consumer_read), METH_FASTCALL,
      "read(most, ring=0)\n--\n\nRecords that are there; (cpu, bytes, lost) of perf rings."},
     {"batch", FAST(consumer_batch), METH_FASTCALL,
-     "batch(most, ring=0)\n--\n\nRecords end to end, and n + 1 offsets of eight bytes."},
+     "batch(most, ring=0)\n--\n\nRecords end to end, and n + 1 offsets of eight bytes; of perf rings "
+     "also how many were lost."},
     {"lease", FAST(anybpf_consumer_lease), METH_FASTCALL,
      "lease(most, ring=0)\n--\n\nRecords in place."},
     {"flush", consumer_flush, METH_NOARGS, "flush()\n--\n\nEnds waits that are under way."},
