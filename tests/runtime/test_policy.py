@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from anybpf.errors import InputError, NotSupported, PolicyError
-from anybpf.runtime import Policy, Quota, Runtime
+from anybpf.runtime import Policy, Quota, Runtime, attach
 from tests.runtime.making import PASS, collection, map_spec
+from tests.runtime.test_link import Wire
+from tests.runtime.test_references import USES_COUNTS
 
 
 def test_modes() -> None:
@@ -51,6 +53,41 @@ def test_quotas_of_memory() -> None:
                 runtime.create_map(map_spec(entries=1_000_000))
         assert runtime.usage().memory == 0
         assert runtime.ids("map") == []
+
+
+def test_quotas_go_down_as_objects_are_released_and_not_before() -> None:
+    """A closed handle gives nothing back while a pin, a program or a link still has the object."""
+    with Runtime("linux", cpus=1, policies=[Policy("some", quota=Quota(maps=9))]) as runtime:
+
+        def used() -> tuple[int, int, int, bool]:
+            usage = runtime.usage("ann")
+            counts = usage.counts
+            return counts["map"], counts["program"], counts["link"], usage.memory > 0
+
+        runtime.hooks["xdp"] = Wire()
+        loaded = runtime.load(collection(USES_COUNTS, maps=[map_spec()]), owner="ann")
+        whole = runtime.usage("ann").memory
+        program = runtime.program(loaded.program().id)
+        loaded.close()
+        assert used() == (1, 1, 0, True)  # the program has the map
+        assert runtime.usage("ann").memory == whole
+        path = program.pin("/sys/fs/bpf/main")
+        link = attach(program, owner="ann")
+        program.close()
+        runtime.remove_pin(path)
+        assert used() == (1, 1, 1, True)  # the link has the program
+        link.close()
+        assert used() == (0, 0, 0, False)
+
+
+def test_what_could_not_be_made_counts_for_nothing() -> None:
+    policy = Policy("small", quota=Quota(maps=1, memory=1 << 16))
+    with Runtime("linux", cpus=1, policies=[policy]) as runtime:
+        for _ in range(3):
+            with pytest.raises(PolicyError, match="65536 bytes"):
+                runtime.create_map(map_spec(entries=1 << 20))
+        assert runtime.usage().counts["map"] == runtime.usage().memory == 0
+        runtime.create_map(map_spec()).close()
 
 
 def test_a_load_that_is_refused_leaves_nothing() -> None:
