@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from anybpf.engines.prepare import CONTEXT_KIND, HEADER_SLOTS, Prepared
+from anybpf.engines.prepared import CONTEXT_KIND, HEADER_SLOTS, Prepared
 from anybpf.errors import InputError
 from anybpf.isa import Instruction, decode
 from anybpf.isa import opcodes as op
@@ -102,8 +102,8 @@ class Source:
 
 def source_of(prepared: Prepared) -> Source:
     """What is known of a prepared program."""
-    verification = prepared.verification
-    source = Source(prepared.name, prepared.code, verification.facts)
+    facts = None if prepared.proof is None else prepared.proof.facts
+    source = Source(prepared.name, prepared.code, facts)
     source.helpers = list(prepared.helpers)
     source.context_size = prepared.context_size
     closing = sum(f.bit for f in prepared.platform.map_flags if f.name.endswith(_FOR_PROGRAMS))
