@@ -257,8 +257,9 @@ class Program:
 
     def symbol(self, name: str, /) -> int:
         """The address of what compiled code of this program calls so: `anybpf_helper_<i>`,
-        `anybpf_map_<i>`, `anybpf_values_<i>`, `anybpf_ops`, and what the function of this name
-        knows. LookupError."""
+        `anybpf_map_<i>`, `anybpf_values_<i>`, `anybpf_lookup_<i>`, `anybpf_update_<i>`,
+        `anybpf_erase_<i>` (src/core/maps/direct.h), `anybpf_ops`, and what the function of this
+        name knows. LookupError."""
 
     def stop(self) -> None:
         """Ends runs of this program that are under way, in whichever thread."""

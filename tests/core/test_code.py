@@ -227,6 +227,8 @@ def test_symbols_are_what_the_program_was_made_of() -> None:
     store[(2).to_bytes(4, "little")] = b"8 bytes."
     assert ctypes.string_at(values + 16, 8) == b"8 bytes."
     assert len({run.symbol(f"anybpf_{what}") for what in ("map_0", "map_1", "ops")}) == 3
+    assert run.symbol("anybpf_lookup_0") != run.symbol("anybpf_lookup_1")
+    assert run.symbol("anybpf_update_1") != run.symbol("anybpf_erase_1")
     assert run.symbol("memcpy") == _core.symbol("memcpy")
     for name in (
         "anybpf_helper_1",  # not there
@@ -237,6 +239,7 @@ def test_symbols_are_what_the_program_was_made_of() -> None:
         "anybpf_helper_18446744073709551616",
         "anybpf_map_2",
         "anybpf_values_2",
+        "anybpf_lookup_2",
         "system",
         "",
     ):

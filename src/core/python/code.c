@@ -8,6 +8,7 @@
 #include "codes.h"
 
 #include "../interpreter.h"
+#include "../maps/direct.h"
 #include "../native.h"
 
 #include <stdlib.h>
@@ -386,10 +387,34 @@ static bool numbered(const char *name, const char *prefix, uint32_t *number)
     return *digit == '\0' && value <= UINT32_MAX;
 }
 
-static uintptr_t symbol_of(const struct anybpf_program *program, const char *name)
+/* NULL: the map has none that may be called without its helper. */
+static uintptr_t direct_of(const struct anybpf_program *program, const char *name)
 {
+    const struct anybpf_direct *direct;
     uint32_t i;
 
+    if (numbered(name, "anybpf_lookup_", &i) && i < program->map_count) {
+        direct = anybpf_map_direct(program->maps[i]);
+        return (uintptr_t)direct->lookup;
+    }
+    if (numbered(name, "anybpf_update_", &i) && i < program->map_count) {
+        direct = anybpf_map_direct(program->maps[i]);
+        return (uintptr_t)direct->update;
+    }
+    if (numbered(name, "anybpf_erase_", &i) && i < program->map_count) {
+        direct = anybpf_map_direct(program->maps[i]);
+        return (uintptr_t)direct->erase;
+    }
+    return 0;
+}
+
+static uintptr_t symbol_of(const struct anybpf_program *program, const char *name)
+{
+    uintptr_t direct = direct_of(program, name);
+    uint32_t i;
+
+    if (direct != 0)
+        return direct;
     if (strcmp(name, "anybpf_ops") == 0)
         return (uintptr_t)program->ops;
     if (numbered(name, "anybpf_helper_", &i))
