@@ -1,0 +1,123 @@
+"""The engines side by side, for tests and measurements: which there are, and a program in each.
+
+Users pick an engine when they load a program; here every engine that this machine has is asked for
+the same thing, so that the answers can be compared. How an engine works is not known here.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any, Final
+
+from anybpf import _core
+from anybpf.engines import Prepared
+from anybpf.engines.interpreter import make_program
+from anybpf.errors import InputError, NotSupported
+from anybpf.objects.specs import CollectionSpec
+from anybpf.runtime import Collection, Runtime
+from anybpf.runtime.program import Program
+
+REFERENCE: Final = "interpret"
+# The interpreter, and its other loop, which counts; compiled code that relies on what was proved,
+# and such that checks every access nevertheless; an image; emitted C.
+ENGINES: Final = (REFERENCE, "trace", "jit", "checked", "native", "c")
+_MODULES: Final = {
+    "jit": "anybpf.engines.tiers",
+    "checked": "anybpf.engines.tiers",
+    "native": "anybpf.engines.image",
+    "c": "anybpf.engines.lowering.c",
+}
+
+
+def problem(engine: str) -> str:
+    """Why an engine cannot be had here; empty if it can."""
+    if engine not in ENGINES:
+        raise InputError(f"there is no engine {engine!r}; there are: {', '.join(ENGINES)}")
+    module = _MODULES.get(engine)
+    if module is None:
+        return ""
+    try:
+        if importlib.util.find_spec(module) is None:
+            return f"this version has no engine {engine}"
+    except ModuleNotFoundError:
+        return f"this version has no engine {engine}"
+    if importlib.util.find_spec("llvmlite") is None:
+        return "llvmlite is not installed"
+    return ""
+
+
+def available() -> list[str]:
+    """The engines that can be had here."""
+    return [engine for engine in ENGINES if not problem(engine)]
+
+
+def load(runtime: Runtime, spec: CollectionSpec, engine: str = REFERENCE) -> Collection:
+    """Load a collection whose programs run in that engine."""
+    why = problem(engine)
+    if why:
+        raise NotSupported(f"the engine {engine}", where=f"this machine ({why})")
+    loaded = runtime.load(spec)
+    if engine == "trace":
+        for program in loaded.programs.values():
+            _trace(program)
+    return loaded
+
+
+class Traced:
+    """A program of the core whose runs are counted slot by slot: the interpreter's other loop."""
+
+    def __init__(self, program: _core.Program, slots: int) -> None:
+        self._program: _core.Program = program
+        self._counts: bytearray = bytearray(8 * slots)
+
+    def run(self, **options: Any) -> _core.Outcome:
+        return self._program.run(counts=self._counts, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._program, name)
+
+
+def _trace(program: Program) -> None:
+    record = program.program_record()
+    traced: Any = Traced(record.core, len(record.prepared.code) // 8)
+    record.core = traced
+
+
+def make(
+    engine: str,
+    prepared: Prepared,
+    domain: _core.Domain,
+    number: int,
+    maps: list[_core.Map],
+    helpers: list[Any],
+) -> Any:
+    """The program in an engine, without a runtime: what it gives has ``run`` and ``close``."""
+    made = make_program(prepared, domain, number, maps, helpers)
+    if engine == "trace":
+        return Traced(made, len(prepared.code) // 8)
+    return made
+
+
+# Maps whose entries are found by no key.
+_FIFOS: Final = ("queue", "stack")
+_RINGS: Final = ("ringbuf",)
+
+
+def contents(storage: _core.Map) -> list[tuple[bytes, bytes]]:
+    """Everything in a map, sorted by key; what is in queues and rings is taken out of them."""
+    if storage.kind in _FIFOS:
+        return [(b"", value) for value in iter(storage.pop, None)]
+    if storage.kind in _RINGS:
+        consumer = _core.RingConsumer(storage)
+        try:
+            return [(b"", record) for record in consumer.read()]
+        finally:
+            consumer.close()
+    found: list[tuple[bytes, bytes]] = []
+    key = storage.next_key(None)
+    while key is not None and len(found) <= storage.max_entries:
+        value = storage.lookup(key)
+        if value is not None:
+            found.append((key, value))
+        key = storage.next_key(key)
+    return sorted(found)
