@@ -6,14 +6,13 @@ import ctypes
 import gc
 import os
 import threading
-from pathlib import Path
 
 import pytest
 
 from anybpf import _core
+from tests.core.pages import PAGE, mappings, reads_maps, resident, rights
 from tests.core.programs import program
 
-PAGE = _core.PAGE_SIZE
 # A function that returns 42, and one that returns 43, by architecture.
 RETURN_42 = {
     "x86_64": bytes.fromhex("b82a000000 c3"),  # mov eax, 42; ret
@@ -25,18 +24,6 @@ RETURN_43 = {
 }.get(_core.MACHINE, b"")
 
 runs_code = pytest.mark.skipif(not RETURN_42, reason="no machine code is known for this processor")
-MAPS = Path("/proc/self/maps")
-reads_maps = pytest.mark.skipif(not MAPS.exists(), reason="this system has no /proc/self/maps")
-
-
-def rights(address: int) -> str:
-    """What may be done with the page at an address: "r-xp" and the like; "" if there is none."""
-    for line in MAPS.read_text().splitlines():
-        span, word = line.split()[:2]
-        start, end = (int(part, 16) for part in span.split("-"))
-        if start <= address < end:
-            return word
-    return ""
 
 
 def ready(machine_code: bytes = RETURN_42) -> _core.Code:
@@ -167,10 +154,6 @@ def test_code_stays_as_long_as_its_program_and_no_longer() -> None:
     assert "x" not in rights(address)
 
 
-def resident() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
-
-
 @runs_code
 @reads_maps
 def test_memory_comes_back() -> None:
@@ -186,10 +169,10 @@ def test_memory_comes_back() -> None:
         domain.collect()
 
     rounds(200)
-    before, mappings = resident(), len(MAPS.read_text().splitlines())
+    before, mapped = resident(), mappings()
     rounds(1000)
     assert resident() - before < 1 << 20
-    assert len(MAPS.read_text().splitlines()) - mappings < 10
+    assert mappings() - mapped < 10
 
 
 @runs_code

@@ -37,7 +37,8 @@ _LEFT_OUT: Final = (b".eh_frame",)
 # Written by a loader, and by nobody after it.
 _CONSTANT_WHEN_LINKED: Final = b".data.rel.ro"
 
-_MOST_BYTES: Final = 1 << 28
+_MOST_BYTES: Final = 1 << 26
+_MOST_NAME: Final = 256
 _MOST_ALIGNMENT: Final = 4096
 
 Resolve = Callable[[str], int]
@@ -84,10 +85,10 @@ class Layout:
         "_data",
         "_got",
         "_links",
+        "_records",
         "_sections",
         "_stubs",
         "_symbols",
-        "_wanted",
         "data_start",
         "machine",
         "size",
@@ -104,7 +105,7 @@ class Layout:
         self._symbols: list[tuple[int, int, bytes]] = []
         # Section that is changed, and its records (offset, type, symbol, addend).
         self._links: list[tuple[_Section, list[tuple[int, int, int, int]]]] = []
-        self._wanted: dict[int, int] = {}
+        self._records: int = 0  # bytes of them read so far: tables may overlap in damaged objects
         self._stubs: dict[int, int] = {}  # by symbol: the offset of its stub
         self._got: dict[int, int] = {}
         self.symbols: dict[str, int] = {}
@@ -156,7 +157,7 @@ class Layout:
         return self._data[offset : offset + size]
 
     def _take_section(self, index: int, row: tuple[int, ...], names: bytes, where: int) -> None:
-        name = names[row[0] : max(row[0], names.find(b"\0", row[0]))]
+        name = _name_at(names, row[0])
         kind, flags, offset, size, align = row[1], row[2], row[4], row[5], row[8] or 1
         if kind in (_NOTE, _X86_UNWIND) or name in _LEFT_OUT:
             return
@@ -187,7 +188,7 @@ class Layout:
         for name, info, _, section, value, _ in _SYMBOL.iter_unpack(table):
             text = b""
             if info >> 4 != _LOCAL or section == _UNDEFINED:
-                text = names[name : max(name, names.find(b"\0", name))]
+                text = _name_at(names, name)
             self._symbols.append((section, value, text))
 
     def _take_relocations(self, row: tuple[int, ...], where: int) -> None:
@@ -200,6 +201,9 @@ class Layout:
                 f"{row[5]} bytes are no whole relocations", section=name, offset=where + 32
             )
         table = self._bytes(row[4], row[5], where + 24, "relocations")
+        self._records += row[5]
+        if self._records > len(self._data):
+            raise ObjectError("there are more relocations than bytes", section=name, offset=where)
         fixups = self.machine.fixups
         records: list[tuple[int, int, int, int]] = []
         for offset, kind, symbol, addend in _RELOCATION.iter_unpack(table):
@@ -227,14 +231,14 @@ class Layout:
     def _lay_out(self, page: int) -> None:
         sections = self._sections.values()
         text = [s for s in sections if s.flags & _EXECUTE]
-        data = [s for s in sections if s.flags & _WRITE and not _is_constant(s)]
+        data = [s for s in sections if not s.flags & _EXECUTE and _is_data(s)]
         for section in text:
             if section.flags & _WRITE:
                 raise ObjectError(
                     "code that can be written is not linked",
                     section=section.name.decode(errors="replace"),
                 )
-        others = [s for s in sections if s not in text and s not in data]
+        others = [s for s in sections if not s.flags & _EXECUTE and not _is_data(s)]
         end = _place(text, 0)
         self.text: range = range(end)
         for symbol in self._stubs:
@@ -327,8 +331,13 @@ class Layout:
         return self._symbols[symbol][2].decode(errors="replace") or f"symbol {symbol}"
 
 
-def _is_constant(section: _Section) -> bool:
-    return section.name.startswith(_CONSTANT_WHEN_LINKED)
+def _name_at(names: bytes, offset: int) -> bytes:
+    """The name that begins there; empty if none ends within what names may have."""
+    return names[offset : max(offset, names.find(b"\0", offset, offset + _MOST_NAME))]
+
+
+def _is_data(section: _Section) -> bool:
+    return bool(section.flags & _WRITE) and not section.name.startswith(_CONSTANT_WHEN_LINKED)
 
 
 def _round(value: int, to: int) -> int:
