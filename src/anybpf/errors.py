@@ -10,6 +10,7 @@
     │   ├── LinkError            objects that cannot be made one, calls that lead nowhere
     │   ├── CompilerError        C source that the compiler refused, or no compiler
     │   ├── CompileError         a program that could not be turned into machine code
+    │   ├── ImageError           a native image or a proof that is not believed: why
     │   └── VerifierError        a program that was not proved safe: its verification
     ├── MapError                 an operation that a map refuses: which map, key and why
     │   ├── NoSuchKey            nothing is there; a KeyError too
@@ -127,6 +128,18 @@ class CompileError(InputError):
         return f"program {self.program}: {self.message}" if self.program else self.message
 
 
+class ImageError(InputError):
+    """A native image or a proof is damaged, not signed by whom it should be, or out of date."""
+
+    def __init__(self, message: str, *, file: str = "") -> None:
+        self.message = message
+        self.file = file
+        super().__init__(message, file)
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.message}" if self.file else self.message
+
+
 class VerifierError(InputError):
     """A program was not proved safe, so it is not loaded.
 
@@ -154,6 +167,10 @@ class PolicyError(AnyBPFError):
 
     def __str__(self) -> str:
         return f"{self.message}: policy {self.policy!r} says {self.rule}"
+
+
+# What eBPF for Windows calls it.
+BlockedByPolicy = PolicyError
 
 
 class ClosedError(AnyBPFError, ValueError):

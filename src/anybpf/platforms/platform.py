@@ -447,6 +447,21 @@ class Platform:
             return None
         return self._make_pointee(kind)
 
+    def digest(
+        self,
+        program_type: str,
+        attach_type: str = "",
+        calls: Iterable[str] = (),
+        map_types: Iterable[str] = (),
+    ) -> str:
+        """What the tables say to a program that uses these, in 64 digits; see module ``digest``.
+
+        It changes with everything that its proof stands on, and with nothing else.
+        """
+        from anybpf.platforms.digest import digest
+
+        return digest(self, program_type, attach_type, calls, map_types)
+
     # Sections.
 
     @property
