@@ -7,7 +7,7 @@ the same thing, so that the answers can be compared. How an engine works is not 
 from __future__ import annotations
 
 import importlib.util
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from anybpf import _core
 from anybpf.engines import Prepared
@@ -15,18 +15,23 @@ from anybpf.engines.interpreter import make_program
 from anybpf.errors import InputError, NotSupported
 from anybpf.objects.specs import CollectionSpec
 from anybpf.runtime import Collection, Runtime
-from anybpf.runtime.program import Program
+
+if TYPE_CHECKING:
+    from anybpf.engines.linking import Linked
 
 REFERENCE: Final = "interpret"
 # The interpreter, and its other loop, which counts; compiled code that relies on what was proved,
 # and such that checks every access nevertheless; an image; emitted C.
 ENGINES: Final = (REFERENCE, "trace", "jit", "checked", "native", "c")
 _MODULES: Final = {
-    "jit": "anybpf.engines.tiers",
-    "checked": "anybpf.engines.tiers",
-    "native": "anybpf.engines.image",
+    "jit": "anybpf.engines.jit",
+    "checked": "anybpf.engines.jit",
+    "native": "anybpf.engines.image.loading",
     "c": "anybpf.engines.lowering.c",
 }
+
+# Which accesses compiled code checks.
+_CHECKS: Final = {"jit": "unproved", "checked": "all"}
 
 
 def problem(engine: str) -> str:
@@ -57,10 +62,23 @@ def load(runtime: Runtime, spec: CollectionSpec, engine: str = REFERENCE) -> Col
     if why:
         raise NotSupported(f"the engine {engine}", where=f"this machine ({why})")
     loaded = runtime.load(spec)
-    if engine == "trace":
-        for program in loaded.programs.values():
-            _trace(program)
+    for program in loaded.programs.values():
+        record = program.program_record()
+        if engine == "trace":
+            traced: Any = Traced(record.core, len(record.prepared.code) // 8)
+            record.core = traced
+        elif engine in _CHECKS:
+            compile_in_place(record.core, record.prepared, engine)
     return loaded
+
+
+def compile_in_place(program: _core.Program, prepared: Prepared, engine: str) -> Linked:
+    """Runs of the program that begin from now on are of code compiled for that engine."""
+    from anybpf.engines import jit
+    from anybpf.engines.lowering import source_of
+
+    data = jit.compile_object(source_of(prepared), checks=_CHECKS[engine])
+    return jit.attach(program, data)
 
 
 class Traced:
@@ -77,12 +95,6 @@ class Traced:
         return getattr(self._program, name)
 
 
-def _trace(program: Program) -> None:
-    record = program.program_record()
-    traced: Any = Traced(record.core, len(record.prepared.code) // 8)
-    record.core = traced
-
-
 def make(
     engine: str,
     prepared: Prepared,
@@ -95,6 +107,8 @@ def make(
     made = make_program(prepared, domain, number, maps, helpers)
     if engine == "trace":
         return Traced(made, len(prepared.code) // 8)
+    if engine in _CHECKS:
+        compile_in_place(made, prepared, engine)
     return made
 
 
