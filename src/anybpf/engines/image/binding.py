@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from anybpf import _core
-from anybpf.engines.image.identity import layout_digest, tables_digest
+from anybpf.engines.identity import layout_digest, tables_digest
 from anybpf.engines.image.reading import read_image
 from anybpf.engines.image.table import Image, ImageProgram
 from anybpf.engines.prepared import Prepared, fingerprint
@@ -26,11 +26,12 @@ def load_image(data: bytes, file: str = "", keys: frozenset[bytes] | None = None
     """The image in these bytes, if it can run in this process; see :func:`read_image`."""
     image = read_image(data, file, abi=_core.NATIVE_ABI, keys=keys)
     machine = image.target.split("-")[0]
+    here = "Windows" if os.name == "nt" else "System V"
     windows = "windows" in image.target
     if machine != _core.MACHINE or windows != (os.name == "nt"):
         raise ImageError(
             f"it was compiled for {image.target}, and this is {_core.MACHINE or 'another machine'} "
-            f"with {'Windows' if os.name == 'nt' else 'System V'} calls: compile it for this target",
+            f"with calls of {here}: compile it for this",
             file=file,
         )
     if image.layout != layout_digest():
@@ -50,7 +51,8 @@ def prepared_of(image: Image, program: ImageProgram, platform: Platform) -> Prep
     kind = platform.program_types.get(program.type)
     if kind is None:
         raise ImageError(
-            f"program {program.name} is of type {program.type!r}, which {platform.name} does not have",
+            f"program {program.name} is of type {program.type!r}, which is not one of "
+            f"{platform.name}",
             file=image.file,
         )
     made = Prepared(program.name, platform, kind)

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from anybpf import __version__, _core
+from anybpf.engines.identity import layout_digest, tables_digest
 from anybpf.engines.image import table as t
-from anybpf.engines.image.identity import layout_digest, tables_digest
 from anybpf.engines.image.library import Block, Library
 from anybpf.engines.image.reading import content_hash, signed_bytes
 from anybpf.engines.prepare import prepare
@@ -31,6 +31,8 @@ HASHES: Final = (SHA256, NO_HASH)
 _ENTRY: Final = "anybpf_entry"
 _FUNCTION: Final = "anybpf_function_"
 _PREFIX: Final = "bpf_"
+_TABLE: Final = "@anybpf_imports = external global"
+_OWN_TABLE: Final = "@anybpf_imports = external hidden global"
 
 
 class Lowered:
@@ -130,9 +132,7 @@ def lower(prepared: Prepared, triple: str) -> Lowered:
 
     module = print_module(make_plan(source_of(prepared)), _core.LAYOUT, imports=TABLE)
     # The table is part of the library: it is reached from the code without going by another.
-    text = module.text.replace(
-        "@anybpf_imports = external global", "@anybpf_imports = external hidden global"
-    )
+    text = module.text.replace(_TABLE, _OWN_TABLE, 1)
     data = compile_ir(text, triple=triple, pic=True, name=prepared.name)
     return Lowered(prepared, data, module.imports)
 
@@ -219,6 +219,7 @@ def _image(
     for one, block in zip(lowered, library.blocks, strict=True):
         prepared = one.prepared
         made = _program(prepared)
+        made.autoload = prepared.verification.program.autoload
         made.maps = tuple([keys[id(each)] for each in prepared.maps])
         made.symbol = block.exports[_ENTRY]
         made.entry = library.symbols[made.symbol]

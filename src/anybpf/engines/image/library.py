@@ -293,12 +293,10 @@ class Library:
                 self.dynamic.size,
             ),
         ]  # fmt: skip
-        out = b"".join(
-            _SEGMENT.pack(
-                kind, flags, offset, address, address, size, size, 8 if kind == 2 else self.page
-            )
-            for kind, flags, offset, address, size in rows
-        )
+        out = b""
+        for kind, flags, offset, address, size in rows:
+            align = self.page if kind == _LOAD else 8
+            out += _SEGMENT.pack(kind, flags, offset, address, address, size, size, align)
         # The stack of whoever loads it need not be executable.
         return out + _SEGMENT.pack(_STACK, _R | _W, 0, 0, 0, 0, 0, 16)
 

@@ -54,6 +54,7 @@ class ImageProgram:
     __slots__ = (
         "attach_to",
         "attach_type",
+        "autoload",
         "code",
         "context_size",
         "dead",
@@ -93,6 +94,7 @@ class ImageProgram:
         self.handler: int = 0
         self.verified_steps: int = 0
         self.typed_functions: int = 0
+        self.autoload: bool = True
         self.flags: tuple[str, ...] = ()
         self.helpers: tuple[str, ...] = ()
         self.maps: tuple[str, ...] = ()
@@ -286,9 +288,10 @@ class Row:
         """A list of lists whose values are of these types, one each; numbers are never below 0."""
         found: list[Any] = self.get(key, list)
         for row in found:
-            fits = isinstance(row, list) and len(row) == len(kinds)
-            if not fits or not all(
-                _fits(cell, kind) for cell, kind in zip(row, kinds, strict=True)
+            if (
+                not isinstance(row, list)
+                or len(row) != len(kinds)
+                or not all(map(_fits, row, kinds))
             ):
                 raise self.problem(f"{key} has {_short(row)} in it")
         return found
@@ -342,6 +345,7 @@ class _Reader:
                 setattr(one, field, row.text(field))
             elif kind is int:
                 setattr(one, field, row.number(field))
+        one.autoload = row.flag("autoload")
         for field in ("flags", "helpers", "maps", "dead"):
             setattr(one, field, row.words(field))
         one.functions = tuple([(a, b) for a, b in row.rows("functions", int, int)])
