@@ -392,7 +392,7 @@ PROGRAM(helper_calls)
 
 #if defined(PACKETS)
 /* Counting in maps: what a native program would do itself in the one, and, in the other, what it
- * would call: the very function that compiled BPF calls, on the same map. */
+ * would call: the very function that compiled BPF is given, on the same map. */
 #if defined(__bpf__)
 #define MAP(name, number)                                                                          \
     struct {                                                                                       \
@@ -410,8 +410,8 @@ static void *(*const find)(void *map, const void *key) = (void *)1;
 static u64 counts[256];
 #define FIND_COUNT(key) (key < 256 ? &counts[key] : (u64 *)0)
 #if defined(FIND_ADDRESS)
-#define FIND_ENTRY(key)                                                                            \
-    (u64 *)((helper)FIND_ADDRESS)(TABLE_ADDRESS, (u64)&key, 0, 0, 0, run)
+typedef void *(*finder)(void *map, const void *key, u32 processor); /* src/core/maps/direct.h */
+#define FIND_ENTRY(key) (u64 *)((finder)FIND_ADDRESS)((void *)TABLE_ADDRESS, &key, 0)
 #endif
 #endif
 
@@ -440,6 +440,7 @@ PROGRAM(count_in_hash)
     u64 found = 0;
 
     (void)size;
+    (void)run;
     UNROLL_NOT
     for (u64 i = 0; i < 64; i++) {
         u32 key = data[i];
