@@ -66,23 +66,11 @@ static int measure(const struct anybpf_domain *domain, const struct anybpf_shape
     return ANYBPF_OK;
 }
 
-/* Where programs are to see pages that lie at an address: there, unless one of them would begin at a
- * multiple of 4 GiB, where its pointer would be taken for the null pointer. A full arena has one. */
-static uint64_t start_for(uint64_t address, uint64_t bytes)
-{
-    uint64_t high = address & ~(uint64_t)UINT32_MAX;
-
-    if ((uint32_t)address != 0 && (address + bytes - 1) >> 32 == address >> 32)
-        return address;
-    return bytes < MOST_PAGES * (uint64_t)ANYBPF_ARENA_PAGE ? high + ANYBPF_ARENA_PAGE : high;
-}
-
 static int init(struct anybpf_map *map)
 {
-    uint64_t address = (uint64_t)(uintptr_t)map->segment.base + pages_at(&map->shape);
-    uint64_t bytes = (uint64_t)map->shape.max_entries * ANYBPF_ARENA_PAGE;
-
-    body_of(map)->start = map->shape.extra != 0 ? map->shape.extra : start_for(address, bytes);
+    body_of(map)->start = map->shape.extra != 0
+                              ? map->shape.extra
+                              : (uint64_t)(uintptr_t)map->segment.base + pages_at(&map->shape);
     return ANYBPF_OK;
 }
 
@@ -220,12 +208,12 @@ static bool are_free(const struct anybpf_map *map, uint32_t first, uint32_t page
     return true;
 }
 
-/* The first stretch of free pages from `first` on; `max_entries`: none. */
-static uint32_t find_free(const struct anybpf_map *map, uint32_t first, uint32_t pages)
+/* The first stretch of free pages; `max_entries`: none. */
+static uint32_t find_free(const struct anybpf_map *map, uint32_t pages)
 {
     uint32_t end = map->shape.max_entries;
     uint32_t free_pages = 0;
-    uint32_t i = first;
+    uint32_t i = 0;
 
     while (i < end) {
         uint64_t word = atomic_load_explicit(&body_of(map)->taken[i / WORD_BITS],
@@ -262,11 +250,7 @@ uint64_t anybpf_arena_alloc(struct anybpf_map *map, uint32_t pages, uint64_t hin
             first = offset / ANYBPF_ARENA_PAGE;
     } else {
         lock(map);
-        /* The page whose pointer would be taken for the null pointer comes last. */
-        if ((uint32_t)arena->start == 0)
-            first = find_free(map, 1, pages);
-        if (first == end)
-            first = find_free(map, 0, pages);
+        first = find_free(map, pages);
     }
     if (first != end) {
         intend(map, TAKING, first, pages);

@@ -1,8 +1,8 @@
 /* Arenas: pages that a program and its users share, up to 4 GiB of them.
  *
  * What is kept in an arena and handed from one side to the other are arena pointers: the arena's
- * start as programs see it (`start`, the shape's `extra`; where that is 0, mostly the address at which
- * the process that made the map sees the pages) plus an offset. Where a program uses one, the low 32
+ * start as programs see it (`start`, the shape's `extra`; where that is 0, the address at which the
+ * process that made the map sees the pages) plus an offset. Where a program uses one, the low 32
  * bits decide: they are distinct for all bytes of an arena, wherever it starts. To reach the memory,
  * an arena pointer is cast (addr_space_cast, RFC 9669's extension in the kernel's documentation) to
  * an address of this process, which lies in the map's area and is checked as every other. 0 is the
@@ -28,7 +28,7 @@ static inline uint64_t anybpf_arena_address(const struct anybpf_map *map, uint64
 {
     const struct anybpf_arena *arena = map->private;
 
-    if ((uint32_t)pointer == 0)
+    if (pointer == 0)
         return 0;
     return (uint64_t)(uintptr_t)map->values + ((uint32_t)pointer - (uint32_t)arena->start);
 }

@@ -651,16 +651,17 @@ static void pages(void)
     CHECK(anybpf_arena_address(map, start + 5) == values + 5);
     CHECK(anybpf_arena_address(map, 5) == values + 5); /* the low bits are enough */
     CHECK(anybpf_arena_pointer(map, values + 5) == start + 5);
-    CHECK(anybpf_arena_alloc(map, 2, 0) == start + 4096); /* the first would be null */
+    CHECK(anybpf_arena_address(map, start) == values); /* null is all 64 bits */
+    CHECK(anybpf_arena_alloc(map, 2, 0) == start);
     CHECK(anybpf_arena_alloc(map, 3, start + 4096 * 6) == start + 4096 * 6);
     CHECK(anybpf_arena_alloc(map, 1, start + 4096 * 7) == 0);
     CHECK(anybpf_arena_alloc(map, 1, start + 1) == 0);
     CHECK(anybpf_arena_alloc(map, 1, start + 4096 * 10) == 0);
-    CHECK(anybpf_arena_alloc(map, 4, 0) == 0);
-    CHECK(anybpf_arena_alloc(map, 3, 0) == start + 4096 * 3);
+    CHECK(anybpf_arena_alloc(map, 5, 0) == 0);
+    CHECK(anybpf_arena_alloc(map, 3, 0) == start + 4096 * 2);
     CHECK(anybpf_arena_alloc(map, 11, 0) == 0 && anybpf_arena_alloc(map, 0, 0) == 0);
+    CHECK(anybpf_arena_alloc(map, 1, 0) == start + 4096 * 5);
     CHECK(anybpf_arena_alloc(map, 1, 0) == start + 4096 * 9);
-    CHECK(anybpf_arena_alloc(map, 1, 0) == start); /* there is no other left */
     CHECK(map->ops->count(map) == 10);
     memset(map->values, 1, map->values_size);
     CHECK(anybpf_arena_free(map, start + 4096 * 6, 2) == ANYBPF_OK);
