@@ -18,7 +18,8 @@ VERSION: Final = 1
 TAKEN: Final = "taken"
 FALLTHROUGH: Final = "fallthrough"
 
-# What an access that is made through pointers of different kinds is said to touch.
+# What an access that is made through pointers of different kinds is said to touch, and one that may
+# lead anywhere, as in arenas: an engine must look where it goes.
 MIXED_KIND: Final = "mixed"
 
 

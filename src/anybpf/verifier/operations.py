@@ -206,6 +206,11 @@ class Arithmetic(Operation):
 
     def _pointers(self, st: State, env: Environment, a: Value, b: Value) -> Fault | None:
         operation = self.operation
+        if not self.is32 and (is_arena_pointer(a) or is_arena_pointer(b)):
+            # As in the kernel (6.9): any arithmetic will do, as any access will.
+            apart = operation == SUB and is_arena_pointer(a) and is_arena_pointer(b)
+            st.regs[self.dst] = scalar(False) if apart else arena_pointer()
+            return None
         if not self.is32 and (operation == ADD or operation == SUB):
             moved: object = None
             if b.kind == NUMBER:
@@ -319,26 +324,39 @@ def _of_pointer(
     return None
 
 
+def arena_pointer() -> Value:
+    """A pointer into the arena of which nothing is known, nor whether it is null.
+
+    Each has a region of its own: what is learned of one says nothing about another.
+    """
+    region = Region(MEMORY, 1 << 31, True, -1)
+    region.low = -(1 << 31)
+    region.flags = ARENA | FAULT_SAFE
+    return Value(MEMORY, 0, None, region)
+
+
+def is_arena_pointer(value: Value) -> bool:
+    region = value.region
+    return value.kind == MEMORY and region is not None and (region.flags & ARENA) != 0
+
+
 class CastAddress(Operation):
     """An arena pointer between the address spaces of the program and of user space."""
 
-    __slots__ = ("arena", "dst", "src", "to_program")
+    __slots__ = ("dst", "src", "to_program")
 
     def __init__(self, pc: i64, dst: i64, src: i64, to_program: bool) -> None:
         super().__init__(pc)
         self.dst: i64 = dst
         self.src: i64 = src
         self.to_program: bool = to_program
-        self.arena: Region = Region(MEMORY, 1 << 31, False, -1)
-        self.arena.low = -(1 << 31)
-        self.arena.flags = ARENA | FAULT_SAFE
 
     def run(self, st: State, env: Environment) -> Fault | None:
         value = st.regs[self.src]
         if is_unset(value):
             return unset(self.src)
         if self.to_program:
-            st.regs[self.dst] = Value(MEMORY, 0, None, self.arena)
+            st.regs[self.dst] = arena_pointer()
         else:
             st.regs[self.dst] = scalar(False)
         return None
@@ -408,6 +426,9 @@ class Access(Operation):
             if index != self.seen_index:
                 self.seen_index = -2
         kinds = self.seen_kinds | KIND_BITS[pointer.kind]
+        if pointer.kind == MEMORY and region is not None:
+            if region.flags & (ARENA | FAULT_SAFE):
+                kinds = kinds | KIND_BITS[MIXED]  # it may lead anywhere: nothing is proved of it
         if kinds != self.seen_kinds:
             if self.seen_kinds != 0:
                 env.mixes_bases = True

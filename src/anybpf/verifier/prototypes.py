@@ -23,7 +23,7 @@ from anybpf.verifier.entry import blank_state
 from anybpf.verifier.environment import Environment, Fault
 from anybpf.verifier.exits import check_later_exit, nothing_held
 from anybpf.verifier.memory import overwrite
-from anybpf.verifier.operations import Operation
+from anybpf.verifier.operations import Operation, arena_pointer
 from anybpf.verifier.rulebook import lookups
 from anybpf.verifier.rules import ArgumentRule, Call, FunctionRule
 from anybpf.verifier.stackobjects import forget_packet
@@ -233,10 +233,7 @@ def _value(env: Environment, parameter: Parameter) -> Value:
         region.flags = UNTRUSTED if parameter.untrusted else TRUSTED
         return Value(OBJECT, 0, None, region)
     if kind == ARENA_POINTER:
-        region = Region(MEMORY, 1 << 31, False, -1)
-        region.low = -(1 << 31)
-        region.flags = ARENA | FAULT_SAFE
-        return Value(MEMORY, 0, None, region)
+        return arena_pointer()
     return unknown_number(numbers.TOP)
 
 
