@@ -17,6 +17,8 @@ from anybpf.objects.elf_writer import ElfWriter
 from anybpf.objects.externs import MISSING_FUNCTION, parse_kconfig, resolve_externs
 from tests.objects import sources
 from tests.objects.conftest import Build
+from tests.runtime.arenas import PRELUDE as ARENA
+from tests.runtime.arenas import build_arena
 
 
 def test_each_data_section_is_a_map(build: Build) -> None:
@@ -103,6 +105,35 @@ def test_huge_empty_data_takes_no_memory() -> None:
 def test_data_that_fits_no_map_is_refused() -> None:
     with pytest.raises(ObjectError, match="more than a map's value can hold"):
         load_spec(huge_bss(1 << 32))
+
+
+def test_variables_of_an_arena_lie_in_its_last_pages(build: Build) -> None:
+    """What loads of them bear is the place among the variables: how large the arena is, is said by
+    whoever loads it."""
+    spec = load_spec(build_arena(build))
+    arena = spec.maps["arena"]
+    assert (arena.kind, arena.data_size, arena.data_offset) == ("arena", 4816, 98 * 4096)
+    head = spec.variables["head"]
+    assert (head.map, head.offset, head.size) == (arena, 8, 8)
+    loads = [insn for insn in spec.programs["sum"].instructions if insn.reference == "head"]
+    assert [(insn.map_name, insn.src, insn.high) for insn in loads] == [
+        ("arena", op.PSEUDO_MAP_VALUE, 8)
+    ]
+    spec.variables["counter"].value = struct.pack("=i", 77)
+    other = spec.copy()
+    other.maps["arena"].max_entries = 1
+    assert other.maps["arena"].data_offset < 0
+    assert other.variables["counter"].value == struct.pack("=i", 77)
+
+
+def test_variables_in_an_arena_need_one(build: Build) -> None:
+    text = ARENA + "int __arena lonely = 1;\n"
+    with pytest.raises(ObjectError, match="no map of type arena to hold them"):
+        load_spec(build_arena(build, text))
+    one = 'struct {{ __uint(type, ARENA); __uint(max_entries, 1); }} {} SEC(".maps");\n'
+    assert load_spec(build_arena(build, text + one.format("a"))).variables["lonely"].offset == 0
+    with pytest.raises(ObjectError, match="there are a, b"):
+        load_spec(build_arena(build, text + one.format("a") + one.format("b")))
 
 
 def test_a_variable_behind_the_end_is_refused() -> None:
