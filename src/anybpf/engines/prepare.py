@@ -146,7 +146,8 @@ class _Work:
                 self.made.maps.append(spec)
             if source in (op.PSEUDO_MAP_VALUE, op.PSEUDO_MAP_INDEX_VALUE):
                 insn.src = op.PSEUDO_MAP_VALUE
-                insn.imm = _signed(insn.high << 32 | number)
+                place = insn.high + spec.data_offset & 0xFFFFFFFF
+                insn.imm = _signed(place << 32 | number)
             else:
                 insn.src = op.PSEUDO_MAP_FD
                 insn.imm = number
