@@ -282,6 +282,12 @@ class Program:
     @property
     def compiled(self) -> bool: ...
     @property
+    def heat(self) -> int:
+        """How often 65,536 of its instructions were interpreted."""
+
+    on_hot: Callable[[], object] | None
+    """Called after the run that makes it hot (32 of `heat`), in the thread that ran it; then None."""
+    @property
     def runs(self) -> int: ...
     @property
     def run_ns(self) -> int: ...

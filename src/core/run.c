@@ -163,6 +163,20 @@ static void take_slice(struct anybpf_run *run)
     run->slice += (int64_t)taken;
 }
 
+/* Counts what the interpreter did towards the program's heat, a slice at a time. */
+static inline void warm(struct anybpf_run *run, const struct anybpf_program *program,
+                        uint64_t instructions)
+{
+    struct anybpf_program *warmed = (struct anybpf_program *)(uintptr_t)program;
+
+    run->interpreted += instructions;
+    if (__builtin_expect(run->interpreted >= ANYBPF_SLICE, 0)) {
+        atomic_fetch_add_explicit(&warmed->heat, (uint32_t)(run->interpreted / ANYBPF_SLICE),
+                                  memory_order_relaxed);
+        run->interpreted %= ANYBPF_SLICE;
+    }
+}
+
 bool anybpf_next_slice(struct anybpf_run *run)
 {
     if (atomic_load_explicit(&run->stop_now, memory_order_relaxed)) {
@@ -259,6 +273,8 @@ void anybpf_renew_run(struct anybpf_run *run)
 
     if (version != run->areas_version)
         forget_areas(run, version);
+    if (run->slice <= 0 && run->program != NULL)
+        warm(run, run->program, ANYBPF_SLICE);
     while (run->slice <= 0 && run->budget > 0)
         take_slice(run);
 }
@@ -323,6 +339,8 @@ uint64_t anybpf_run_program(struct anybpf_run *run, const struct anybpf_program 
                             uint64_t r1, uint64_t r2)
 {
     anybpf_native native = atomic_load_explicit(&program->native, memory_order_acquire);
+    uint64_t budget = run->budget;
+    uint64_t left;
     uint64_t result;
 
     if (run->trace != NULL)
@@ -339,7 +357,10 @@ uint64_t anybpf_run_program(struct anybpf_run *run, const struct anybpf_program 
     } else {
         result = anybpf_run_next(run, program, native, r1, r2);
     }
-    run->budget = anybpf_budget_left(run);
+    left = anybpf_budget_left(run);
+    if (native == NULL)
+        warm(run, program, budget - left);
+    run->budget = left;
     run->slice = 0;
     return result;
 }

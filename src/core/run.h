@@ -215,6 +215,7 @@ struct anybpf_run {
     uint32_t scratch_used;
     struct anybpf_trace *trace;
     void *user; /* of whoever started the run */
+    uint64_t interpreted; /* instructions that no program's `heat` has counted yet */
 
     /* Runs a function of the program that is running (a callback's value as the program has it) in
      * a new frame. The engine's; helpers look at `stop.end` afterwards. */
@@ -265,6 +266,7 @@ struct anybpf_program {
     _Atomic uint64_t runs; /* statistics, when switched on */
     _Atomic uint64_t run_ns;
     _Atomic bool counts;   /* statistics on */
+    _Atomic uint32_t heat; /* slices of instructions that were interpreted */
     void *owner;           /* the Python object, borrowed */
 };
 
@@ -332,6 +334,8 @@ void anybpf_release_held(struct anybpf_run *run);
 
 /* What a run consists of. */
 
+/* Slices after which a program is worth compiling: some milliseconds of interpreting. */
+#define ANYBPF_HOT 32u
 /* Instructions between two looks at the clock: some tens of microseconds. */
 #define ANYBPF_SLICE 65536
 

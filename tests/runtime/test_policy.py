@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from anybpf.errors import InputError, NotSupported, PolicyError
+from anybpf.errors import InputError, PolicyError
 from anybpf.runtime import Policy, Quota, Runtime, attach
 from tests.runtime.making import PASS, collection, map_spec
 from tests.runtime.test_link import Wire
@@ -20,10 +20,24 @@ def test_modes() -> None:
             runtime.load(collection(PASS))
         assert runtime.ids("program") == []
     with Runtime("linux", cpus=1) as runtime:
-        with pytest.raises(NotSupported, match="compiling programs while they run"):
-            runtime.load(collection(PASS), mode="jit")
-        with pytest.raises(InputError, match="no execution mode is named 'interpet'"):
-            runtime.load(collection(PASS), mode="interpet")
+        with pytest.raises(InputError, match="no engine is named 'interpet'"):
+            runtime.load(collection(PASS), engine="interpet")
+
+
+def test_auto_is_what_the_policies_leave_of_it() -> None:
+    with Runtime("linux", cpus=1, policies=[Policy("no compiler", modes=["interpret"])]) as runtime:
+        with pytest.raises(PolicyError, match="mode jit: policy 'no compiler'"):
+            runtime.load(collection(PASS), engine="jit")
+        with runtime.load(collection(PASS)) as loaded:
+            (program,) = loaded.programs.values()
+            assert program.info().mode == "interpret"
+            assert program.program_record().job is None, "nobody waits for it to become hot"
+    pytest.importorskip("llvmlite", reason="nothing is compiled without llvmlite")
+    with Runtime("linux", cpus=1, policies=[Policy("compiled", modes=["jit"])]) as runtime:
+        with pytest.raises(PolicyError, match="mode interpret: policy 'compiled'"):
+            runtime.load(collection(PASS), engine="interpret")
+        with runtime.load(collection(PASS)) as loaded:
+            assert next(iter(loaded.programs.values())).info().mode == "jit"
 
 
 def test_quotas_count_objects_of_an_owner() -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from anybpf import _core
 from anybpf.engines import Prepared, prepare
+from anybpf.engines.image.reading import is_library
 from anybpf.errors import AnyBPFError, InputError, NotFound, NotSupported, VerifierError
 from anybpf.maps import Map
 from anybpf.maps.failures import STATUS
@@ -31,16 +32,20 @@ from anybpf.runtime.map import (
     open_map,
     settle,
 )
-from anybpf.runtime.policy import INTERPRET, JIT, MODES, NATIVE
+from anybpf.runtime.policy import AUTO, ENGINES, INTERPRET, JIT, NATIVE
 from anybpf.runtime.program import Program, create_program
 from anybpf.runtime.types import TypesRecord, create_types
-from anybpf.verifier import Budget, Verification, verify
 
 if TYPE_CHECKING:
+    from anybpf.engines.image.signing import Keys
+    from anybpf.engines.image.table import Image
+    from anybpf.engines.proof import Proof
     from anybpf.runtime.runtime import Runtime
+    from anybpf.verifier import Budget, Verification
 
-BUILT_MODES: Final = (INTERPRET,)
 _KCONFIG: Final = ".kconfig"
+# A file: its path, or its bytes.
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview | None
 
 
 def load(
@@ -53,26 +58,36 @@ def load(
     variables: Mapping[str, int | bytes] | None = None,
     pin_root: str = "",
     owner: str = "",
-    mode: str = INTERPRET,
+    engine: str = AUTO,
     signature: bytes | None = None,
     budget: Budget | None = None,
     kconfig: str = "",
     kconfig_values: Mapping[str, int] | None = None,
+    proof: Source = None,
+    key: Keys | None = None,
 ) -> Collection:
-    """Load an object file, or a :class:`CollectionSpec`, into a runtime.
+    """Load an object file, a :class:`CollectionSpec`, or a native image into a runtime.
 
-    Every program is verified first; :class:`VerifierError` says what was not proved, and then
+    Every program of an object is verified first; :class:`VerifierError` says what was not proved, and then
     nothing is loaded. ``runtime`` is the process's own for ``platform`` unless one is given.
     ``programs`` picks some (without it, all that load by themselves), ``maps`` are existing maps
     to be used by name, ``variables`` initial values by name. ``pin_root`` is where maps with a pin
-    by name lie, ``owner`` whose quota counts, ``mode`` how programs run. ``kconfig`` and
-    ``kconfig_values`` answer what the object asks of the system's configuration.
+    by name lie, ``owner`` whose quota counts. ``kconfig`` and ``kconfig_values`` answer what the
+    object asks of the system's configuration.
+
+    ``engine`` is how programs run: "interpret", or "jit", which compiles them before this returns,
+    or "auto", which interprets them at once and compiles those that turn out to run a lot.
+    Programs of an image run the machine code in it.
+
+    ``key`` names the public keys that are trusted (see :func:`anybpf.engines.image.signing
+    .read_keys`): an image must be signed by one of them, and so must be ``proof``, which then takes
+    the place of the analysis (``anybpf verify --proof`` makes one).
     """
     if runtime is None:
         runtime = default_runtime(platform or _platform_of(source))
     return _Load(
-        runtime, source, platform, programs, maps, variables, pin_root, owner, mode, signature,
-        budget, kconfig, kconfig_values,
+        runtime, source, platform, programs, maps, variables, pin_root, owner, engine, signature,
+        budget, kconfig, kconfig_values, proof, key,
     ).run()  # fmt: skip
 
 
@@ -106,11 +121,13 @@ class _Load:
         variables: Mapping[str, int | bytes] | None,
         pin_root: str,
         owner: str,
-        mode: str,
+        engine: str,
         signature: bytes | None,
         budget: Budget | None,
         kconfig: str,
         kconfig_values: Mapping[str, int] | None,
+        proof: Source,
+        key: Keys | None,
     ) -> None:
         self.runtime: Runtime = runtime
         self.owner: str = owner
@@ -121,9 +138,14 @@ class _Load:
                 f"the runtime is one of {runtime.platform.name}: it loads no objects for {platform}"
             )
         self.data: bytes | None = None
+        self.image: Image | None = None
+        self.proof: Proof | None = None
+        self.keys: frozenset[bytes] | None = _keys(key)
         self.spec: CollectionSpec = self._read(source)
+        if proof is not None:
+            self._read_proof(proof)
         what = f"collection {self.spec.name}"
-        self._check_mode(mode, what)
+        self.engine: str = self._allowed_engine(engine, what)
         for policy in runtime.policies:
             policy.check_signature(self.data, signature, what)
         if any(extern.section == _KCONFIG for extern in self.spec.externs.values()):
@@ -155,33 +177,71 @@ class _Load:
             with open(source, "rb") as stream:
                 self.data = stream.read()
             base = os.path.basename(os.fspath(source)).partition(".")[0]
-            spec = load_spec(self.data, self.runtime.platform, base or None)
-            spec.file = os.fspath(source)
-            return spec
+            return self._parse(os.fspath(source), base)
         if isinstance(source, (bytes, bytearray, memoryview)):
             self.data = bytes(source)
-            return load_spec(self.data, self.runtime.platform)
+            return self._parse()
         if not hasattr(source, "read"):
             raise InputError(
                 "what is loaded is a path, the bytes of an object, a file, or a CollectionSpec, "
                 f"not {type(source).__name__}"
             )
         self.data = source.read()
-        return load_spec(self.data, self.runtime.platform)
+        return self._parse()
 
-    def _check_mode(self, mode: str, what: str) -> None:
-        if mode not in MODES:
-            raise InputError(f"no execution mode is named {mode!r}{near(mode, MODES)}")
+    def _parse(self, file: str = "", name: str = "") -> CollectionSpec:
+        """What the file's bytes say: they are read once, and used as they were read."""
+        assert self.data is not None
+        if is_library(self.data):
+            from anybpf.runtime import images
+
+            self.image, spec = images.read(self.data, file, self.runtime, self.keys)
+            return spec
+        spec = load_spec(self.data, self.runtime.platform, name or None)
+        spec.file = file
+        return spec
+
+    def _read_proof(self, source: Source) -> None:
+        """What was proved of the object, if that was signed by whom it should be."""
+        from anybpf.engines.proof import read_proof
+
+        what = f"collection {self.spec.name}"
+        if self.keys is None:
+            raise InputError(
+                f"{what}: a proof is worth as much as the key that signed it: say which is trusted"
+            )
+        if self.data is None or self.image is not None:
+            raise InputError(f"{what}: a proof is one of an object file, which this is not")
+        data, file = _whole(source)
+        self.proof = read_proof(data, self.data, self.keys, file)
+
+    def _allowed_engine(self, engine: str, what: str) -> str:
+        """What is asked for, or as much of it as the policies allow."""
+        if self.image is not None:
+            if engine not in (AUTO, NATIVE):
+                raise InputError(f"{what} was compiled ahead: it does not run by engine {engine!r}")
+            return NATIVE
+        if engine not in ENGINES:
+            raise InputError(f"no engine is named {engine!r}{near(engine, ENGINES)}")
+        if engine == AUTO:
+            policies = self.runtime.policies
+            if any(JIT not in policy.modes for policy in policies):
+                engine = INTERPRET
+            elif any(INTERPRET not in policy.modes for policy in policies):
+                engine = JIT
         for policy in self.runtime.policies:
-            policy.check_mode(mode, what)
-        if mode not in BUILT_MODES:
-            words = {JIT: "compiling programs while they run", NATIVE: "programs compiled ahead"}
-            raise NotSupported(words[mode], where="the embedded runtime")
+            policy.check_mode(JIT if engine == JIT else INTERPRET, what)
+        return engine
 
     def _set(self, name: str, value: int | bytes) -> None:
         spec = self.spec.variables.get(name)
         if spec is None:
             raise NotFound(f"no variable is named {name!r}{near(name, self.spec.variables)}")
+        if self.image is not None and spec.is_constant:
+            raise InputError(
+                f"variable {name} is constant: the image was compiled with its value; set it in "
+                "the object, before compiling"
+            )
         if isinstance(value, int):
             bits = 8 * spec.size
             if not -(1 << (bits - 1)) <= value < 1 << bits:
@@ -233,9 +293,7 @@ class _Load:
         for spec in self.spec.maps.values():
             settle(spec, self.runtime)
         wanted = self._wanted_maps()
-        self._verify()
-        for name, program in self.chosen.items():
-            self.prepared[name] = prepare(program, self.proofs[name])
+        self._prepare()
         helpers = {name: self._helpers(one) for name, one in self.prepared.items()}
         try:
             self._make_types()
@@ -245,6 +303,7 @@ class _Load:
                 self._fill(name)
             for name, one in self.prepared.items():
                 self._make_program(name, one, helpers[name])
+            self._bind()
             for name in wanted:
                 self._fill_with_objects(name)
             self._pin()
@@ -267,7 +326,10 @@ class _Load:
         if len(self.chosen) == len(self.spec.programs):
             return list(maps)
         needed: set[str] = set()
-        for program in self.chosen.values():
+        for name, program in self.chosen.items():
+            if self.image is not None:
+                needed.update(self.image.programs[name].maps)
+                continue
             for insn in program.instructions:
                 if insn.is_map_load and insn.map_name:
                     needed.add(self._key_by_name(insn.map_name))
@@ -294,7 +356,39 @@ class _Load:
     def _key_of(self, spec: MapSpec) -> str:
         return next((key for key, one in self.spec.maps.items() if one is spec), "")
 
+    def _prepare(self) -> None:
+        """Programs that are known to be safe, as engines take them."""
+        if self.image is not None:
+            from anybpf.runtime import images
+
+            self.prepared = images.prepared(self.image, self.chosen, self.runtime)
+            return
+        if self.proof is not None:
+            for name, program in self.chosen.items():
+                self.proofs[name] = self.proof.verification(
+                    program, self.spec, self.runtime.platform
+                )
+        else:
+            self._verify()
+        for name, program in self.chosen.items():
+            made = prepare(program, self.proofs[name])
+            if self.proof is not None:
+                self.proof.check(made)
+            self.prepared[name] = made
+
+    def _bind(self) -> None:
+        """An image's programs get its machine code."""
+        if self.image is not None:
+            from anybpf.runtime import images
+
+            images.bind(
+                self.image,
+                {name: one.program_record() for name, one in self.loaded.programs.items()},
+            )
+
     def _verify(self) -> None:
+        from anybpf.verifier import verify
+
         failed: list[tuple[str, Verification]] = []
         for name, program in self.chosen.items():
             proof = verify(program, self.spec, platform=self.runtime.platform, budget=self.budget)
@@ -412,7 +506,9 @@ class _Load:
         records = [self.records[self._key_of(spec)] for spec in prepared.maps]
         if any(one.startswith("timer_") for one in prepared.helpers):
             self.runtime.need_timers()
-        record = create_program(self.runtime, prepared, records, helpers, self.types, self.owner)
+        record = create_program(
+            self.runtime, prepared, records, helpers, self.types, self.owner, self.engine
+        )
         self.loaded.programs[name] = Program(record)
 
     def _pin(self) -> None:
@@ -432,6 +528,24 @@ class _Load:
         for record in self.records.values():
             if not record.gone and record.references == 0 and record not in self.given.values():
                 self.runtime.discard(record)
+
+
+def _keys(given: Keys | None) -> frozenset[bytes] | None:
+    if given is None:
+        return None
+    from anybpf.engines.image.signing import read_keys
+
+    return read_keys(given)
+
+
+def _whole(source: Source) -> tuple[bytes, str]:
+    """All bytes of what was given, and its name for messages."""
+    if isinstance(source, (str, os.PathLike)):
+        with open(source, "rb") as stream:
+            return stream.read(), os.fspath(source)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return bytes(source), ""
+    raise InputError(f"a proof is a path or bytes, not {type(source).__name__}")
 
 
 def _configured(

@@ -6,16 +6,22 @@ Everything is allowed where nothing is said. Who asks whether something is allow
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from anybpf.errors import InputError, PolicyError
 from anybpf.runtime.objects import LINK, MAP, PROGRAM, TYPES
+
+if TYPE_CHECKING:
+    from anybpf.engines.image.signing import Keys
 
 # How programs may be run.
 INTERPRET: Final = "interpret"
 JIT: Final = "jit"
 NATIVE: Final = "native"
 MODES: Final = (INTERPRET, JIT, NATIVE)
+# What users ask for: one of the modes that start from an object file, or whichever suits.
+AUTO: Final = "auto"
+ENGINES: Final = (AUTO, INTERPRET, JIT)
 
 # Says whether the signature that came with an object file is good: file, signature.
 SignatureCheck = Callable[[bytes, bytes], bool]
@@ -74,12 +80,14 @@ class Usage:
 class Policy:
     """One policy. ``modes`` are the ways in which programs may run, ``signature`` checks what must
     come with every object file, ``quota`` holds for each owner that ``quotas`` does not name.
+    ``keys`` are files with public keys, or these (see ``anybpf.engines.image.signing``): a native
+    image must be signed by the owner of one of them.
 
     >>> Policy("careful", modes=["interpret"], quota=Quota(maps=10)).modes
     frozenset({'interpret'})
     """
 
-    __slots__ = ("modes", "name", "quota", "quotas", "signature")
+    __slots__ = ("keys", "modes", "name", "quota", "quotas", "signature")
 
     def __init__(
         self,
@@ -89,6 +97,7 @@ class Policy:
         signature: SignatureCheck | None = None,
         quota: Quota | None = None,
         quotas: Mapping[str, Quota] | None = None,
+        keys: Keys | None = None,
     ) -> None:
         self.name: str = name
         self.modes: frozenset[str] = frozenset(MODES if modes is None else modes)
@@ -99,6 +108,11 @@ class Policy:
                 f"there are: {', '.join(MODES)}"
             )
         self.signature: SignatureCheck | None = signature
+        self.keys: frozenset[bytes] | None = None
+        if keys is not None:
+            from anybpf.engines.image.signing import read_keys
+
+            self.keys = read_keys(keys)
         self.quota: Quota = Quota() if quota is None else quota
         self.quotas: dict[str, Quota] = dict(quotas or {})
 
@@ -120,6 +134,15 @@ class Policy:
             raise self._refused(f"{what} comes without a signature", rule)
         if not self.signature(data, signature):
             raise self._refused(f"the signature of {what} is not good", rule)
+
+    def check_signer(self, key: bytes, what: str) -> None:
+        """``key`` is the one by which what is loaded was signed, and that was checked."""
+        if self.keys is None or key in self.keys:
+            return
+        rule = f"only images signed by one of {len(self.keys)} keys run"
+        if not key:
+            raise self._refused(f"{what} is not signed", rule)
+        raise self._refused(f"{what} is signed by key {key.hex()[:16]}...", rule)
 
     def check_count(self, owner: str, usage: Usage, kind: str, what: str) -> None:
         most = self._quota(owner).of(kind)
@@ -147,6 +170,20 @@ class Policy:
 
     def __repr__(self) -> str:
         return f"<Policy {self.name}>"
+
+
+def integrity(keys: Keys) -> Policy:
+    """Code integrity: only native images run, and only those that one of these keys signed.
+
+    Interpreter and compiler are refused, as eBPF for Windows refuses them where the system is
+    protected so.
+    """
+    return Policy("integrity", modes=[NATIVE], keys=keys)
+
+
+def release() -> Policy:
+    """No interpreter: programs are compiled, by whoever loads them or ahead."""
+    return Policy("release", modes=[JIT, NATIVE])
 
 
 def _named(owner: str) -> str:

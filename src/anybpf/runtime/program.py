@@ -13,12 +13,15 @@ from anybpf import _core
 from anybpf.engines import ContextLayout, Prepared
 from anybpf.engines.contexts import ContextValue
 from anybpf.engines.interpreter import make_program
+from anybpf.engines.tiers import Job, compiler
 from anybpf.errors import InputError
 from anybpf.runtime.event import EventValue
 from anybpf.runtime.map import MapRecord
 from anybpf.runtime.objects import PROGRAM, Handle, Record
+from anybpf.runtime.policy import AUTO, INTERPRET, JIT, NATIVE
 
 if TYPE_CHECKING:
+    from anybpf.engines.lowering import Source
     from anybpf.runtime.link import Link
     from anybpf.runtime.runtime import Runtime
     from anybpf.runtime.testrun import Batch, TestRun
@@ -82,6 +85,10 @@ class ProgramRecord(Record):
         self.layout: ContextLayout = ContextLayout(prepared.type)
         self.held: list[Record] = []
         self.types_id: int = 0
+        # The compiler's, if it waits for the program to become hot.
+        self.job: Job | None = None
+        # Bytes of the machine code that an image gave it.
+        self.native_size: int = 0
         self.core: _core.Program
 
     @property
@@ -104,13 +111,14 @@ class ProgramRecord(Record):
         links = self.users_of_kind("link")
         with self.runtime.guard():
             runs, spent = (0, 0) if self.gone else (self.core.runs, self.core.run_ns)
+            compiled = not self.gone and self.core.compiled
         return ProgramInfo(
             id=self.id,
             type=prepared.type.number,
             type_name=prepared.type.name,
             name=self.name,
             tag=prepared.tag,
-            jited_prog_len=0,
+            jited_prog_len=self.native_size,
             xlated_prog_len=len(prepared.code),
             xlated_prog_insns=prepared.code,
             load_time=self.load_time,
@@ -134,7 +142,7 @@ class ProgramRecord(Record):
             attach_type_name=prepared.attach_type,
             pinned_path_count=len(self.pins),
             link_count=links,
-            mode="interpret",
+            mode=NATIVE if self.native_size else JIT if compiled else INTERPRET,
         )
 
     def users_of_kind(self, kind: str) -> int:
@@ -260,6 +268,7 @@ def create_program(
     helpers: list[Any],
     types: TypesRecord | None,
     owner: str,
+    engine: str = INTERPRET,
 ) -> ProgramRecord:
     """A program that can run, unreferenced: it goes with the first handle that is closed."""
     record = ProgramRecord(runtime, owner, prepared)
@@ -288,6 +297,7 @@ def create_program(
             record.held = held
             record.types_id = 0 if types is None else types.id
             record.core.statistics = runtime.statistics
+            _use_engine(record, maps, engine)
             runtime.admit(record, number, len(prepared.code))
         except BaseException:
             record.core.close()
@@ -298,3 +308,23 @@ def create_program(
         runtime.unreserve(PROGRAM, owner)
         raise
     return record
+
+
+def _use_engine(record: ProgramRecord, maps: list[MapRecord], engine: str) -> None:
+    """Compile the program now, or let it be compiled when that pays."""
+    if engine == JIT:
+        compiler().compile_now(record.core, _source(record.prepared, maps))
+    elif engine == AUTO:
+        prepared = record.prepared
+        record.job = compiler().watch(record.core, lambda: _source(prepared, maps))
+
+
+def _source(prepared: Prepared, maps: list[MapRecord]) -> Source:
+    """What the compiler starts from: the maps as they are, which may be larger than was said."""
+    from anybpf.engines.lowering import source_of
+
+    source = source_of(prepared)
+    for shape, one in zip(source.maps, maps, strict=True):
+        if shape.max_entries != one.spec.max_entries or shape.kind != one.spec.type:
+            shape.open = False
+    return source

@@ -278,6 +278,7 @@ static int traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->domain);
     Py_VISIT(self->maps);
     Py_VISIT(self->helpers);
+    Py_VISIT(self->on_hot);
     Py_VISIT(self->codes);
     return 0;
 }
@@ -290,6 +291,7 @@ static int clear(PyObject *object)
     Py_CLEAR(self->maps);
     Py_CLEAR(self->helpers);
     Py_CLEAR(self->codes);
+    Py_CLEAR(self->on_hot);
     return 0;
 }
 
@@ -308,15 +310,7 @@ static void dealloc(PyObject *object)
     Py_DECREF(type);
 }
 
-/* Looking at one. */
-
-static PyObject *stop(PyObject *object, PyObject *unused)
-{
-    (void)unused;
-    for (struct anybpf_job *job = ((face *)object)->jobs; job != NULL; job = job->next)
-        atomic_store(&job->run.stop_now, true);
-    Py_RETURN_NONE;
-}
+/* Heat. */
 
 static struct anybpf_program *open_program(PyObject *object)
 {
@@ -325,6 +319,60 @@ static struct anybpf_program *open_program(PyObject *object)
     if (program == NULL)
         PyErr_SetString(PyExc_ValueError, "this program is closed");
     return program;
+}
+
+void anybpf_program_tell_hot(face *self)
+{
+    PyObject *on_hot = self->on_hot;
+    PyObject *type, *value, *traceback, *done;
+
+    self->on_hot = NULL;
+    PyErr_Fetch(&type, &value, &traceback); /* of a signal's handler, perhaps */
+    done = PyObject_CallNoArgs(on_hot);
+    if (done == NULL)
+        PyErr_WriteUnraisable(on_hot);
+    Py_XDECREF(done);
+    Py_DECREF(on_hot);
+    PyErr_Restore(type, value, traceback);
+}
+
+static PyObject *get_on_hot(PyObject *self, void *unused)
+{
+    PyObject *on_hot = ((face *)self)->on_hot;
+
+    (void)unused;
+    return Py_NewRef(on_hot == NULL ? Py_None : on_hot);
+}
+
+static int set_on_hot(PyObject *self, PyObject *value, void *unused)
+{
+    (void)unused;
+    if (value != NULL && value != Py_None && !PyCallable_Check(value)) {
+        PyErr_SetString(PyExc_TypeError, "on_hot is something to call, or None");
+        return -1;
+    }
+    if (value == Py_None)
+        value = NULL;
+    Py_XSETREF(((face *)self)->on_hot, Py_XNewRef(value));
+    return 0;
+}
+
+static PyObject *get_heat(PyObject *self, void *unused)
+{
+    struct anybpf_program *program = open_program(self);
+
+    (void)unused;
+    return program == NULL ? NULL : PyLong_FromUnsignedLong(atomic_load(&program->heat));
+}
+
+/* Looking at one. */
+
+static PyObject *stop(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    for (struct anybpf_job *job = ((face *)object)->jobs; job != NULL; job = job->next)
+        atomic_store(&job->run.stop_now, true);
+    Py_RETURN_NONE;
 }
 
 static PyObject *get_id(PyObject *self, void *unused)
@@ -439,6 +487,8 @@ static PyGetSetDef properties[] = {
     {"maps", get_maps, NULL, "By index in the code.", NULL},
     {"closed", get_closed, NULL, NULL, NULL},
     {"compiled", anybpf_program_compiled, NULL, "Whether it runs compiled.", NULL},
+    {"heat", get_heat, NULL, "How often 65,536 of its instructions were interpreted.", NULL},
+    {"on_hot", get_on_hot, set_on_hot, "Called after the run that makes it hot; then None.", NULL},
     {"runs", get_runs, NULL, "Runs while statistics were on.", NULL},
     {"run_ns", get_run_ns, NULL, "Nanoseconds that those took.", NULL},
     {"statistics", get_statistics, set_statistics, "Whether runs are counted and timed.", NULL},

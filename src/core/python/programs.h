@@ -21,6 +21,7 @@ struct anybpf_program_face {
     PyObject *maps;                    /* tuple, held */
     PyObject *helpers;                 /* tuple: Python's, whom helper_data points to */
     PyObject *codes;                   /* list of Code that was ever attached; or NULL */
+    PyObject *on_hot;                  /* to be called once the program is hot; or NULL */
     bool has_python_helpers;           /* then the GIL is given up at once */
     int32_t packet_fields[3];
     int32_t length_field;
@@ -51,6 +52,9 @@ struct anybpf_job {
 
 /* The program was closed while jobs were under way, and the last of them ended: it goes now. */
 void anybpf_program_let_go(struct anybpf_program_face *face);
+
+/* The program is hot: calls `on_hot`, which is then forgotten. With the GIL, without a seat. */
+void anybpf_program_tell_hot(struct anybpf_program_face *face);
 
 /* NULL with an exception. `check` that the program is open. */
 struct anybpf_job *anybpf_job_begin(struct anybpf_program_face *face);

@@ -120,6 +120,9 @@ bool anybpf_job_stand(struct anybpf_job *job)
         PyEval_RestoreThread(job->thread);
         job->thread = NULL;
     }
+    if (job->face->on_hot != NULL && atomic_load_explicit(&job->program->heat,
+                                                          memory_order_relaxed) >= ANYBPF_HOT)
+        anybpf_program_tell_hot(job->face);
     if (job->run.raised == NULL)
         return !job->interrupted;
     raised = job->run.raised;
