@@ -4,6 +4,7 @@
  */
 #include "helpers.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define PIECE 256u
@@ -52,6 +53,34 @@ bool anybpf_clear(struct anybpf_run *run, uint64_t to, size_t size)
     for (done = 0; done < size; done += PIECE)
         anybpf_put(run, to + done, zeroes, size - done < PIECE ? size - done : PIECE);
     return true;
+}
+
+bool anybpf_hold_bytes(struct anybpf_run *run, struct anybpf_bytes *bytes, uint64_t from,
+                       size_t size)
+{
+    bytes->heap = NULL;
+    bytes->start = size == 0 ? bytes->small : at(from);
+    if (size == 0)
+        return true;
+    if (!anybpf_readable(run, from, size))
+        return false;
+    if (is_own(run, from, size, false))
+        return true;
+    bytes->start = bytes->small;
+    if (size > sizeof(bytes->small)) {
+        bytes->heap = malloc(size);
+        bytes->start = bytes->heap;
+        if (bytes->heap == NULL)
+            return false;
+    }
+    anybpf_copy_from_shared(bytes->start, at(from), size);
+    return true;
+}
+
+void anybpf_let_go_of_bytes(struct anybpf_bytes *bytes)
+{
+    free(bytes->heap);
+    bytes->heap = NULL;
 }
 
 void anybpf_move(struct anybpf_run *run, uint64_t to, uint64_t from, size_t size)

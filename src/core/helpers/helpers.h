@@ -71,6 +71,17 @@ static inline void *at(uint64_t address)
 bool anybpf_fetch(struct anybpf_run *run, void *to, uint64_t from, size_t size);
 bool anybpf_put(struct anybpf_run *run, uint64_t to, const void *from, size_t size);
 bool anybpf_clear(struct anybpf_run *run, uint64_t to, size_t size);
+/* Bytes of the program that stay as they are while a map looks at them: where they lie, if only this
+ * thread writes there, else a copy. A map reads a key more than once, and believes that it is one. */
+struct anybpf_bytes {
+    void *start;
+    void *heap;
+    uint64_t small[8];
+};
+/* False if the program may not read them, or there is no memory. */
+bool anybpf_hold_bytes(struct anybpf_run *run, struct anybpf_bytes *bytes, uint64_t from,
+                       size_t size);
+void anybpf_let_go_of_bytes(struct anybpf_bytes *bytes);
 /* From program memory to program memory; they may overlap. The caller has checked both. */
 void anybpf_move(struct anybpf_run *run, uint64_t to, uint64_t from, size_t size);
 /* Copies a string of the program, up to and with its zero, at most `size` bytes. The number of

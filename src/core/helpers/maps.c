@@ -36,12 +36,14 @@ static inline bool on_stack(const struct anybpf_run *run, uint64_t address, uint
 static __attribute__((noinline)) uint64_t look_up(struct anybpf_run *run, uint64_t r1, uint64_t r2)
 {
     struct anybpf_map *map = anybpf_map_argument(run, r1);
+    struct anybpf_bytes key;
     void *found;
 
     if (map == NULL || map->ops->lookup == NULL || !may_read(map) ||
-        !anybpf_readable(run, r2, map->shape.key_size))
+        !anybpf_hold_bytes(run, &key, r2, map->shape.key_size))
         return 0;
-    found = map->ops->lookup(map, at(r2), run->seat);
+    found = map->ops->lookup(map, key.start, run->seat);
+    anybpf_let_go_of_bytes(&key);
     if (found != NULL && holds_maps(map))
         anybpf_map_found(run, found);
     return (uint64_t)(uintptr_t)found;
@@ -61,18 +63,26 @@ ANYBPF_HELPER(map_lookup_elem)
 ANYBPF_HELPER(map_lookup_percpu_elem)
 {
     struct anybpf_map *map = anybpf_map_argument(run, r1);
+    struct anybpf_bytes key;
+    void *found;
 
     UNUSED2(r4, r5);
     if (map == NULL || map->ops->lookup_cpu == NULL || !may_read(map) ||
-        (uint32_t)r3 >= map->shape.cpus || !anybpf_readable(run, r2, map->shape.key_size))
+        (uint32_t)r3 >= map->shape.cpus ||
+        !anybpf_hold_bytes(run, &key, r2, map->shape.key_size))
         return 0;
-    return (uint64_t)(uintptr_t)map->ops->lookup_cpu(map, at(r2), (uint32_t)r3);
+    found = map->ops->lookup_cpu(map, key.start, (uint32_t)r3);
+    anybpf_let_go_of_bytes(&key);
+    return (uint64_t)(uintptr_t)found;
 }
 
 static __attribute__((noinline)) uint64_t update(struct anybpf_run *run, uint64_t r1, uint64_t r2,
                                                   uint64_t r3, uint64_t r4)
 {
     struct anybpf_map *map = anybpf_map_argument(run, r1);
+    struct anybpf_bytes key;
+    struct anybpf_bytes value;
+    int status = ANYBPF_NO_DATA;
 
     if (map == NULL)
         return anybpf_result(run, ANYBPF_BAD_ARGUMENT);
@@ -80,12 +90,15 @@ static __attribute__((noinline)) uint64_t update(struct anybpf_run *run, uint64_
         return anybpf_result(run, ANYBPF_NOT_SUPPORTED);
     if (!may_write(map))
         return anybpf_result(run, ANYBPF_DENIED);
-    if (!anybpf_readable(run, r2, map->shape.key_size) ||
-        !anybpf_readable(run, r3, map->shape.value_size))
-        return anybpf_result(run, ANYBPF_NO_DATA);
     if ((r4 & ANYBPF_WITH_LOCK) != 0 && run->held_map != NULL)
         return anybpf_result(run, ANYBPF_BUSY); /* it would wait for itself */
-    return anybpf_result(run, map->ops->update(map, at(r2), at(r3), r4, run->seat));
+    if (!anybpf_hold_bytes(run, &key, r2, map->shape.key_size))
+        return anybpf_result(run, ANYBPF_NO_DATA);
+    if (anybpf_hold_bytes(run, &value, r3, map->shape.value_size))
+        status = map->ops->update(map, key.start, value.start, r4, run->seat);
+    anybpf_let_go_of_bytes(&value);
+    anybpf_let_go_of_bytes(&key);
+    return anybpf_result(run, status);
 }
 
 ANYBPF_HELPER(map_update_elem)
@@ -103,6 +116,8 @@ ANYBPF_HELPER(map_update_elem)
 static __attribute__((noinline)) uint64_t erase(struct anybpf_run *run, uint64_t r1, uint64_t r2)
 {
     struct anybpf_map *map = anybpf_map_argument(run, r1);
+    struct anybpf_bytes key;
+    int status;
 
     if (map == NULL)
         return anybpf_result(run, ANYBPF_BAD_ARGUMENT);
@@ -110,9 +125,11 @@ static __attribute__((noinline)) uint64_t erase(struct anybpf_run *run, uint64_t
         return anybpf_result(run, ANYBPF_NOT_SUPPORTED);
     if (!may_write(map))
         return anybpf_result(run, ANYBPF_DENIED);
-    if (!anybpf_readable(run, r2, map->shape.key_size))
+    if (!anybpf_hold_bytes(run, &key, r2, map->shape.key_size))
         return anybpf_result(run, ANYBPF_NO_DATA);
-    return anybpf_result(run, map->ops->erase(map, at(r2), run->seat));
+    status = map->ops->erase(map, key.start, run->seat);
+    anybpf_let_go_of_bytes(&key);
+    return anybpf_result(run, status);
 }
 
 ANYBPF_HELPER(map_delete_elem)
@@ -130,23 +147,28 @@ ANYBPF_HELPER(map_delete_elem)
 ANYBPF_HELPER(map_lookup_and_delete_elem)
 {
     struct anybpf_map *map = anybpf_map_argument(run, r1);
+    struct anybpf_bytes key;
     void *found;
 
     UNUSED3(r3, r4, r5);
     if (map == NULL || map->ops->lookup == NULL || map->ops->erase == NULL || holds_maps(map) ||
-        !may_read(map) || !may_write(map) || !anybpf_readable(run, r2, map->shape.key_size))
+        !may_read(map) || !may_write(map))
         return 0;
-    if (map->shape.kind == ANYBPF_ARRAY || map->shape.kind == ANYBPF_PERCPU_ARRAY)
+    if (map->shape.kind == ANYBPF_ARRAY || map->shape.kind == ANYBPF_PERCPU_ARRAY ||
+        !anybpf_hold_bytes(run, &key, r2, map->shape.key_size))
         return 0;
-    found = map->ops->lookup(map, at(r2), run->seat);
-    if (found == NULL || map->ops->erase(map, at(r2), run->seat) != ANYBPF_OK)
-        return 0;
+    found = map->ops->lookup(map, key.start, run->seat);
+    if (found != NULL && map->ops->erase(map, key.start, run->seat) != ANYBPF_OK)
+        found = NULL;
+    anybpf_let_go_of_bytes(&key);
     return (uint64_t)(uintptr_t)found;
 }
 
 ANYBPF_HELPER(map_push_elem)
 {
     struct anybpf_map *map = anybpf_map_argument(run, r1);
+    struct anybpf_bytes value;
+    int status;
 
     UNUSED2(r4, r5);
     if (map == NULL)
@@ -155,15 +177,19 @@ ANYBPF_HELPER(map_push_elem)
         return anybpf_result(run, ANYBPF_NOT_SUPPORTED);
     if (!may_write(map))
         return anybpf_result(run, ANYBPF_DENIED);
-    if (!anybpf_readable(run, r2, map->shape.value_size))
+    if (!anybpf_hold_bytes(run, &value, r2, map->shape.value_size))
         return anybpf_result(run, ANYBPF_NO_DATA);
-    return anybpf_result(run, map->ops->push(map, at(r2), r3));
+    status = map->ops->push(map, value.start, r3);
+    anybpf_let_go_of_bytes(&value);
+    return anybpf_result(run, status);
 }
 
 static uint64_t take(struct anybpf_run *run, uint64_t which, uint64_t value, bool keep)
 {
     struct anybpf_map *map = anybpf_map_argument(run, which);
     int (*operation)(struct anybpf_map *, void *);
+    struct anybpf_bytes bytes;
+    bool is_filter;
     int status;
 
     if (map == NULL)
@@ -174,13 +200,16 @@ static uint64_t take(struct anybpf_run *run, uint64_t which, uint64_t value, boo
     if (!may_read(map) || (!keep && !may_write(map)))
         return anybpf_result(run, ANYBPF_DENIED);
     /* A filter reads the value that it is asked about. */
-    if (!anybpf_readable(run, value, map->shape.value_size) ||
-        (map->shape.kind != ANYBPF_BLOOM_FILTER &&
-         !anybpf_writable(run, value, map->shape.value_size)))
+    is_filter = map->shape.kind == ANYBPF_BLOOM_FILTER;
+    if ((!is_filter && !anybpf_writable(run, value, map->shape.value_size)) ||
+        !anybpf_hold_bytes(run, &bytes, value, map->shape.value_size))
         return anybpf_result(run, ANYBPF_NO_DATA);
-    status = operation(map, at(value));
-    if (status == ANYBPF_EMPTY && map->shape.kind != ANYBPF_BLOOM_FILTER)
+    status = operation(map, bytes.start);
+    if (status == ANYBPF_OK && !is_filter && bytes.start != at(value))
+        anybpf_put(run, value, bytes.start, map->shape.value_size);
+    else if (status == ANYBPF_EMPTY && !is_filter)
         anybpf_clear(run, value, map->shape.value_size);
+    anybpf_let_go_of_bytes(&bytes);
     return anybpf_result(run, status);
 }
 

@@ -21,13 +21,18 @@ static struct anybpf_map *map_of_kind(struct anybpf_run *run, uint64_t address, 
 ANYBPF_HELPER(storage_get)
 {
     struct anybpf_map *map = map_of_kind(run, r1, ANYBPF_LOCAL_STORAGE);
+    struct anybpf_bytes first;
+    void *found;
 
     UNUSED1(r5);
     if (map == NULL || r2 == 0 || (r4 & ~CREATE) != 0)
         return 0;
-    if (r3 != 0 && !anybpf_readable(run, r3, map->shape.value_size))
+    if (r3 != 0 && !anybpf_hold_bytes(run, &first, r3, map->shape.value_size))
         return 0;
-    return (uint64_t)(uintptr_t)anybpf_storage_get(map, r2, (r4 & CREATE) != 0, at(r3));
+    found = anybpf_storage_get(map, r2, (r4 & CREATE) != 0, r3 == 0 ? NULL : first.start);
+    if (r3 != 0)
+        anybpf_let_go_of_bytes(&first);
+    return (uint64_t)(uintptr_t)found;
 }
 
 ANYBPF_HELPER(storage_delete)
