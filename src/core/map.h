@@ -262,7 +262,11 @@ static inline uint64_t anybpf_word_of(const void *bytes, uint32_t size)
         memcpy(&word, bytes, 8);
     } else if (size == 4) {
         memcpy(&half, bytes, 4);
-        memcpy(&word, &half, 4); /* in the first bytes, wherever those stand in a word */
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        word = (uint64_t)half << 32;
+#else
+        word = half; /* not by way of memory: a load of 8 bytes would wait for the store of 4 */
+#endif
     } else {
         memcpy(&word, bytes, size);
     }

@@ -27,9 +27,24 @@ static bool may_write(const struct anybpf_map *map)
 static inline bool on_stack(const struct anybpf_run *run, uint64_t address, uint32_t size)
 {
     const struct anybpf_region *stack = &run->region[ANYBPF_STACK_REGION];
-    uint64_t distance = address - stack->start;
+    uint64_t room;
 
-    return distance < stack->size && stack->size - distance >= size;
+    return !__builtin_sub_overflow(stack->size, (uint64_t)size, &room) &&
+           address - stack->start <= room;
+}
+
+/* Whether it is one of the program's own, the first above all: many have but one. */
+static inline bool is_own(const struct anybpf_run *run, const struct anybpf_map *map)
+{
+    const struct anybpf_program *program = run->program;
+    uint32_t i;
+
+    if (LIKELY(program->map_count != 0 && program->maps[0] == map))
+        return true;
+    for (i = 1; i < program->map_count; i++)
+        if (program->maps[i] == map)
+            return true;
+    return false;
 }
 
 /* Not inlined, as the others that look at everything: what is mostly so needs no registers saved. */
@@ -51,10 +66,10 @@ static __attribute__((noinline)) uint64_t look_up(struct anybpf_run *run, uint64
 
 ANYBPF_HELPER(map_lookup_elem)
 {
-    struct anybpf_map *map = anybpf_own_map(run, r1);
+    struct anybpf_map *map = at(r1);
 
     UNUSED3(r3, r4, r5);
-    if (LIKELY(map != NULL && map->direct.lookup != NULL &&
+    if (LIKELY(is_own(run, map) && map->direct.lookup != NULL &&
                on_stack(run, r2, map->shape.key_size)))
         return (uint64_t)(uintptr_t)map->direct.lookup(map, at(r2), run->seat);
     return look_up(run, r1, r2);
@@ -103,10 +118,10 @@ static __attribute__((noinline)) uint64_t update(struct anybpf_run *run, uint64_
 
 ANYBPF_HELPER(map_update_elem)
 {
-    struct anybpf_map *map = anybpf_own_map(run, r1);
+    struct anybpf_map *map = at(r1);
 
     UNUSED1(r5);
-    if (LIKELY(map != NULL && map->direct.update != NULL &&
+    if (LIKELY(is_own(run, map) && map->direct.update != NULL &&
                on_stack(run, r2, map->shape.key_size) &&
                on_stack(run, r3, map->shape.value_size) && (r4 & ANYBPF_WITH_LOCK) == 0))
         return anybpf_result(run, map->direct.update(map, at(r2), at(r3), r4, run->seat));
@@ -134,10 +149,10 @@ static __attribute__((noinline)) uint64_t erase(struct anybpf_run *run, uint64_t
 
 ANYBPF_HELPER(map_delete_elem)
 {
-    struct anybpf_map *map = anybpf_own_map(run, r1);
+    struct anybpf_map *map = at(r1);
 
     UNUSED3(r3, r4, r5);
-    if (LIKELY(map != NULL && map->direct.erase != NULL && on_stack(run, r2, map->shape.key_size)))
+    if (LIKELY(is_own(run, map) && map->direct.erase != NULL && on_stack(run, r2, map->shape.key_size)))
         return anybpf_result(run, map->direct.erase(map, at(r2), run->seat));
     return erase(run, r1, r2);
 }

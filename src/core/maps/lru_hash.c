@@ -25,9 +25,10 @@ ANYBPF_IN_LINE void *lookup_sized(struct anybpf_map *map, const void *key, uint3
 }
 
 ANYBPF_IN_LINE int update_sized(struct anybpf_map *map, const void *key, const void *value,
-                                uint64_t flags, uint32_t seat, uint32_t key_size)
+                                uint64_t flags, uint32_t seat, uint32_t key_size,
+                                uint32_t value_size)
 {
-    return anybpf_plain_update(map, key, value, flags, seat, key_size);
+    return anybpf_plain_update(map, key, value, flags, seat, key_size, value_size, true);
 }
 
 ANYBPF_FOR_KEY_SIZES

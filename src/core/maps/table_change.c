@@ -333,7 +333,7 @@ update_sized(struct anybpf_map *map, const void *key, uint32_t key_size, const v
             anybpf_table_lock(map, 0, home);
             entry = anybpf_find_on_level(table, 0, key, key_size, hash, &place);
             if (entry != NULL) {
-                anybpf_table_store_word(map, entry + table->value_offset, value);
+                anybpf_table_store_word(entry + table->value_offset, value, map->shape.value_size);
                 if (table->is_lru)
                     anybpf_table_touch(table, place);
             }

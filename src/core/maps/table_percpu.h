@@ -29,12 +29,13 @@ ANYBPF_IN_LINE bool anybpf_percpu_glance(const struct anybpf_map *map, const voi
     const struct anybpf_table *table = anybpf_table_of(map);
     const struct anybpf_level *level = &table->level[0];
     enum anybpf_glance came_to = ANYBPF_UNSURE;
+    uint8_t *entry;
     size_t index;
 
     *value = NULL;
     if (cpu < table->copies)
         came_to = anybpf_glance(table, key, key_size, ANYBPF_KEY_STRIDE(key_size),
-                                anybpf_table_hash(table, key, key_size), &index);
+                                anybpf_table_hash(table, key, key_size), &entry, &index);
     if (came_to != ANYBPF_SEEN)
         return came_to == ANYBPF_ABSENT;
     if (is_lru)
@@ -44,12 +45,15 @@ ANYBPF_IN_LINE bool anybpf_percpu_glance(const struct anybpf_map *map, const voi
 }
 
 ANYBPF_IN_LINE int anybpf_percpu_update(struct anybpf_map *map, const void *key, const void *value,
-                                        uint64_t flags, uint32_t seat, uint32_t key_size)
+                                        uint64_t flags, uint32_t seat, uint32_t key_size,
+                                        uint32_t value_size, bool is_lru)
 {
-    if (anybpf_table_store_at_once(map, key, key_size, ANYBPF_KEY_STRIDE(key_size), value, flags,
-                                   seat))
+    if (!anybpf_table_may_store_at_once(map, flags, seat))
+        return anybpf_table_update_own(map, key, value, flags, seat);
+    if (anybpf_table_store_at_once(map, key, key_size, ANYBPF_KEY_STRIDE(key_size), value,
+                                   value_size, seat, is_lru))
         return ANYBPF_OK;
-    return anybpf_table_update_own(map, key, value, flags, seat);
+    return anybpf_table_update(map, key, value, ANYBPF_ANY, seat, seat);
 }
 
 #endif

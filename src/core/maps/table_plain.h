@@ -26,26 +26,30 @@ ANYBPF_IN_LINE bool anybpf_plain_glance(const struct anybpf_map *map, const void
                                         uint32_t key_size, bool is_lru, void **value)
 {
     const struct anybpf_table *table = anybpf_table_of(map);
+    uint8_t *entry;
     size_t index;
     enum anybpf_glance came_to =
         anybpf_glance(table, key, key_size, table->stride,
-                      anybpf_table_hash(table, key, key_size), &index);
+                      anybpf_table_hash(table, key, key_size), &entry, &index);
 
     *value = NULL;
     if (came_to != ANYBPF_SEEN)
         return came_to == ANYBPF_ABSENT;
     if (is_lru)
         anybpf_touch_index(table, 0, index);
-    *value = table->level[0].entries + index * table->stride + ANYBPF_KEY_STRIDE(key_size);
+    *value = entry + ANYBPF_KEY_STRIDE(key_size);
     return true;
 }
 
 ANYBPF_IN_LINE int anybpf_plain_update(struct anybpf_map *map, const void *key, const void *value,
-                                       uint64_t flags, uint32_t seat, uint32_t key_size)
+                                       uint64_t flags, uint32_t seat, uint32_t key_size,
+                                       uint32_t value_size, bool is_lru)
 {
-    if (anybpf_table_store_at_once(map, key, key_size, 0, value, flags, seat))
+    if (!anybpf_table_may_store_at_once(map, flags, seat))
+        return anybpf_table_update(map, key, value, flags, seat, ANYBPF_ALL_COPIES_OF_ENTRY);
+    if (anybpf_table_store_at_once(map, key, key_size, 0, value, value_size, seat, is_lru))
         return ANYBPF_OK;
-    return anybpf_table_update(map, key, value, flags, seat, ANYBPF_ALL_COPIES_OF_ENTRY);
+    return anybpf_table_update(map, key, value, ANYBPF_ANY, seat, ANYBPF_ALL_COPIES_OF_ENTRY);
 }
 
 #endif

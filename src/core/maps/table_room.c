@@ -132,7 +132,7 @@ static uint32_t pick_slot(struct anybpf_level *level, uint32_t group, uint32_t f
             past->oldest)
         return favourite;
     if (empty != 0)
-        return anybpf_first(empty);
+        return anybpf_pick(empty, favourite); /* mostly in a line that a look-up fetches anyway */
     for (; retired != 0; retired &= retired - 1) {
         uint32_t i = anybpf_first(retired);
         uint64_t stamp =
