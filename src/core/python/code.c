@@ -8,6 +8,7 @@
 #include "codes.h"
 
 #include "../interpreter.h"
+#include "../maps/arena.h"
 #include "../maps/direct.h"
 #include "../native.h"
 
@@ -408,6 +409,16 @@ static uintptr_t direct_of(const struct anybpf_program *program, const char *nam
     return 0;
 }
 
+/* What a program has for the first byte of a map's values: of an arena, that is a pointer which it
+ * casts where it uses it. */
+static uintptr_t values_of(const struct anybpf_map *map)
+{
+    uint64_t address = (uint64_t)(uintptr_t)map->values;
+
+    return (uintptr_t)(map->shape.kind == ANYBPF_ARENA ? anybpf_arena_pointer(map, address)
+                                                       : address);
+}
+
 static uintptr_t symbol_of(const struct anybpf_program *program, const char *name)
 {
     uintptr_t direct = direct_of(program, name);
@@ -422,7 +433,7 @@ static uintptr_t symbol_of(const struct anybpf_program *program, const char *nam
     if (numbered(name, "anybpf_map_", &i))
         return i < program->map_count ? (uintptr_t)program->maps[i] : 0;
     if (numbered(name, "anybpf_values_", &i))
-        return i < program->map_count ? (uintptr_t)program->maps[i]->values : 0;
+        return i < program->map_count ? values_of(program->maps[i]) : 0;
     if (numbered(name, "anybpf_lookup_", &i))
         return i < program->map_count ? (uintptr_t)program->maps[i]->ops->lookup : 0;
     return (uintptr_t)anybpf_native_symbol(name);
