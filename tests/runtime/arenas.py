@@ -110,6 +110,16 @@ int look_up(struct wish *wish)
 )
 
 
+@pytest.fixture(params=["interpret", "jit"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How programs run."""
+    name = str(request.param)
+    if name == "jit":
+        pytest.importorskip("llvmlite", reason="nothing is compiled without llvmlite")
+        monkeypatch.setenv("ANYBPF_CACHE", str(tmp_path / "cache"))
+    return name
+
+
 def build_arena(build: Build, text: str = LIST, start: int = 0) -> Path:
     """The object; a test that needs it is skipped where the compiler has no address spaces."""
     try:

@@ -12,7 +12,9 @@ from anybpf.errors import AnyBPFError, InputError
 from anybpf.maps.arena import Arena
 from anybpf.runtime import Collection, Runtime
 from tests.objects.conftest import Build
-from tests.runtime.arenas import LIST, PAGE, build_arena
+from tests.runtime.arenas import LIST, PAGE, build_arena, engine
+
+__all__ = ["engine"]
 
 # Where programs see the arena: where the pages are; far away; with a first byte whose pointer ends
 # in 32 bits of zero; up to the last byte that 32 bits tell.
@@ -21,8 +23,11 @@ DATA_PAGES = 2  # 4 + 4 + 8 + 4800 bytes
 
 
 @pytest.fixture(params=STARTS, ids=hex)
-def loaded(build: Build, runtime: Runtime, request: pytest.FixtureRequest) -> Iterator[Collection]:
-    with runtime.load(build_arena(build, start=request.param)) as made:
+def loaded(
+    build: Build, runtime: Runtime, request: pytest.FixtureRequest, engine: str
+) -> Iterator[Collection]:
+    path = build_arena(build, start=request.param)
+    with runtime.load(path, engine=engine) as made:
         yield made
 
 

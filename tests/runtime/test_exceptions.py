@@ -11,6 +11,9 @@ from anybpf import toolchain
 from anybpf.errors import VerifierError
 from anybpf.runtime import Collection, Runtime
 from anybpf.toolchain import Compiler
+from tests.runtime.arenas import engine
+
+__all__ = ["engine"]
 
 SOURCE = """
 #include <linux/bpf.h>
@@ -83,8 +86,10 @@ def built(compiler: Compiler, place: Path, link: str = "") -> Path:
 
 
 @pytest.fixture
-def throws(compiler: Compiler, tmp_path: Path, runtime: Runtime) -> Iterator[Collection]:
-    with runtime.load(built(compiler, tmp_path)) as loaded:
+def throws(
+    compiler: Compiler, tmp_path: Path, runtime: Runtime, engine: str
+) -> Iterator[Collection]:
+    with runtime.load(built(compiler, tmp_path), engine=engine) as loaded:
         yield loaded
 
 
