@@ -39,6 +39,8 @@ _STALE: Final = 3600.0
 _WRITES_BETWEEN_LOOKS: Final = 64
 
 _NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+# Not to wait for whoever writes into a pipe that somebody put in place of a file.
+_READ: Final = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _BINARY: Final = getattr(os, "O_BINARY", 0)
 _OTHERS_WRITE: Final = 0o022
 _STICKY: Final = 0o1000
@@ -177,7 +179,7 @@ class Cache:
     def _read(self, name: bytes) -> bytes | None:
         path = self._path(name)
         try:
-            handle = os.open(path, os.O_RDONLY | _NO_FOLLOW | _BINARY)
+            handle = os.open(path, _READ)
         except OSError:
             return None
         try:
@@ -383,7 +385,7 @@ def problem_of(content: bytes, name: bytes) -> str:
 def _problem_of_file(path: str) -> str:
     try:
         name = bytes.fromhex(os.path.basename(path).removesuffix(SUFFIX))
-        handle = os.open(path, os.O_RDONLY | _NO_FOLLOW | _BINARY)
+        handle = os.open(path, _READ)
         try:
             status = os.fstat(handle)
             if not _is_trusted(status):
