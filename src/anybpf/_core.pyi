@@ -198,6 +198,11 @@ class Program:
         """The fastest run: r1 = address and r2 = length of `memory`, or 0; r0, or why it stopped.
         No budget and no time limit; `stop()` ends it from another thread."""
 
+    def packet(self, packet: Buffer, context: Buffer | None = None, /) -> int | Stop:
+        """The fastest run on a packet, which is copied, as is the context (zeros, but for the
+        packet's pointers and length, where none is given): r0, or why it stopped. No event, no
+        budget and no time limit. For many packets there is `run_batch`."""
+
     def run(
         self,
         *,

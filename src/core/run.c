@@ -163,18 +163,13 @@ static void take_slice(struct anybpf_run *run)
     run->slice += (int64_t)taken;
 }
 
-/* Counts what the interpreter did towards the program's heat, a slice at a time. */
-static inline void warm(struct anybpf_run *run, const struct anybpf_program *program,
-                        uint64_t instructions)
+void anybpf_heat(struct anybpf_run *run, const struct anybpf_program *program)
 {
-    struct anybpf_program *warmed = (struct anybpf_program *)(uintptr_t)program;
+    struct anybpf_program *heated = (struct anybpf_program *)(uintptr_t)program;
 
-    run->interpreted += instructions;
-    if (__builtin_expect(run->interpreted >= ANYBPF_SLICE, 0)) {
-        atomic_fetch_add_explicit(&warmed->heat, (uint32_t)(run->interpreted / ANYBPF_SLICE),
-                                  memory_order_relaxed);
-        run->interpreted %= ANYBPF_SLICE;
-    }
+    atomic_fetch_add_explicit(&heated->heat, (uint32_t)(run->interpreted / ANYBPF_SLICE),
+                              memory_order_relaxed);
+    run->interpreted %= ANYBPF_SLICE;
 }
 
 bool anybpf_next_slice(struct anybpf_run *run)
@@ -267,18 +262,6 @@ void anybpf_run_init(struct anybpf_run *run, struct anybpf_domain *domain, uint3
     set_entry_stack(run);
 }
 
-void anybpf_renew_run(struct anybpf_run *run)
-{
-    uint64_t version = atomic_load_explicit(&run->domain->areas_version, memory_order_acquire);
-
-    if (version != run->areas_version)
-        forget_areas(run, version);
-    if (run->slice <= 0 && run->program != NULL)
-        warm(run, run->program, ANYBPF_SLICE);
-    while (run->slice <= 0 && run->budget > 0)
-        take_slice(run);
-}
-
 /* A program that was stopped may have left frames, what helpers took for callbacks, and records that
  * nobody will submit. */
 static void clear_away(struct anybpf_run *run, const struct anybpf_program *first)
@@ -335,10 +318,29 @@ uint64_t anybpf_run_counted(struct anybpf_run *run, const struct anybpf_program 
     return result;
 }
 
+bool anybpf_between_runs(struct anybpf_run *run, const struct anybpf_program *program, bool look)
+{
+    uint64_t version = atomic_load_explicit(&run->domain->areas_version, memory_order_acquire);
+    bool stopped = atomic_load_explicit(&run->stop_now, memory_order_relaxed);
+
+    if (__builtin_expect(version != run->areas_version, 0))
+        forget_areas(run, version);
+    while (run->slice <= 0 && run->budget > 0)
+        take_slice(run);
+    if (__builtin_expect(!stopped && !look, 1))
+        return true;
+    run->program = program;
+    run->stop.end = ANYBPF_ENDED;
+    if (anybpf_next_slice(run) && run->stop.end == ANYBPF_ENDED)
+        return true;
+    run->stop.pc = 0;
+    return false;
+}
+
 uint64_t anybpf_run_program(struct anybpf_run *run, const struct anybpf_program *program,
                             uint64_t r1, uint64_t r2)
 {
-    anybpf_native native = atomic_load_explicit(&program->native, memory_order_acquire);
+    anybpf_native native = anybpf_native_of(program);
     uint64_t budget = run->budget;
     uint64_t left;
     uint64_t result;
@@ -346,11 +348,7 @@ uint64_t anybpf_run_program(struct anybpf_run *run, const struct anybpf_program 
     if (run->trace != NULL)
         native = NULL;
     anybpf_give_budget(run, run->budget);
-    if (__builtin_expect(atomic_load_explicit(&run->stop_now, memory_order_relaxed), 0)) {
-        run->program = program;
-        run->stop.end = ANYBPF_ENDED;
-        anybpf_stop_run(run, ANYBPF_STOPPED);
-        run->stop.pc = 0;
+    if (!anybpf_between_runs(run, program, false)) {
         result = 0;
     } else if (__builtin_expect(atomic_load_explicit(&program->counts, memory_order_relaxed), 0)) {
         result = anybpf_run_counted(run, program, native, r1, r2);
@@ -359,7 +357,7 @@ uint64_t anybpf_run_program(struct anybpf_run *run, const struct anybpf_program 
     }
     left = anybpf_budget_left(run);
     if (native == NULL)
-        warm(run, program, budget - left);
+        anybpf_warm(run, program, budget - left);
     run->budget = left;
     run->slice = 0;
     return result;

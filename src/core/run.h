@@ -295,8 +295,8 @@ uint64_t anybpf_run_program(struct anybpf_run *run, const struct anybpf_program 
 
 /* The same for one of many runs, inline. What is left of a slice stays for the next, and what is left
  * of the budget is anybpf_budget_left; a budget for each run is given by anybpf_give_budget. `native`
- * is program->native, or NULL where that is not to be used. Neither `stop_now`, `trace` nor
- * `program->counts` are looked at: whoever makes many runs looks at them between, now and then. */
+ * is program->native, or NULL where that is not to be used. anybpf_between_runs comes before the first
+ * run on a seat; `trace` and `program->counts` are not looked at, and anybpf_warm is told by who runs. */
 static inline uint64_t anybpf_run_next(struct anybpf_run *run, const struct anybpf_program *program,
                                        anybpf_native native, uint64_t r1, uint64_t r2);
 
@@ -347,18 +347,37 @@ static inline void anybpf_give_budget(struct anybpf_run *run, uint64_t budget)
     run->slice = (int64_t)slice;
 }
 
+/* NULL: it is not compiled. */
+static inline anybpf_native anybpf_native_of(const struct anybpf_program *program)
+{
+    return atomic_load_explicit(&program->native, memory_order_acquire);
+}
+
 static inline uint64_t anybpf_budget_left(const struct anybpf_run *run)
 {
     return run->slice > 0 ? run->budget + (uint64_t)run->slice : run->budget;
 }
 
-/* The seldom parts of a run: areas went, or the slice is used up; what to do at the end of a run that
- * was stopped or has a lock, and the result then; runs that are counted and timed. */
-void anybpf_renew_run(struct anybpf_run *run);
+/* Counts what the interpreter did towards the program's heat, a slice at a time. */
+void anybpf_heat(struct anybpf_run *run, const struct anybpf_program *program);
+static inline void anybpf_warm(struct anybpf_run *run, const struct anybpf_program *program,
+                               uint64_t instructions)
+{
+    run->interpreted += instructions;
+    if (__builtin_expect(run->interpreted >= ANYBPF_SLICE, 0))
+        anybpf_heat(run, program);
+}
+
+/* The seldom parts of a run: what to do at the end of one that was stopped or has a lock, and the result
+ * then; runs that are counted and timed. */
 uint64_t anybpf_end_run(struct anybpf_run *run, const struct anybpf_program *first,
                         uint64_t result);
 uint64_t anybpf_run_counted(struct anybpf_run *run, const struct anybpf_program *program,
                             anybpf_native native, uint64_t r1, uint64_t r2);
+/* After a seat was taken or refreshed: forgets areas that went, and takes the next slice if the last is
+ * used up. Areas that go while one is seated stay until one leaves. And whether somebody wants the runs
+ * to stop; `look`: also at the clock. False: as if the next run was stopped where it begins. */
+bool anybpf_between_runs(struct anybpf_run *run, const struct anybpf_program *program, bool look);
 uint64_t anybpf_interpret(struct anybpf_run *run, const struct anybpf_program *program,
                           uint32_t slot, uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4,
                           uint64_t r5);
@@ -368,20 +387,19 @@ static inline uint64_t anybpf_run_next(struct anybpf_run *run, const struct anyb
 {
     uint64_t result;
 
-    if (__builtin_expect(atomic_load_explicit(&run->domain->areas_version, memory_order_acquire) !=
-                             run->areas_version, 0) ||
-        __builtin_expect(run->slice <= 0, 0))
-        anybpf_renew_run(run);
     run->program = program;
-    run->frames = 1;
-    run->tail_calls = 0;
-    run->next_program = NULL;
-    run->stop.end = ANYBPF_ENDED;
-    run->redirect.kind = 0;
+    /* Most runs change none of this, and looking is cheaper than writing. */
+    if ((uintptr_t)run->next_program | (run->frames ^ 1) | run->tail_calls | run->stop.end |
+        run->redirect.kind) {
+        run->next_program = NULL;
+        run->frames = 1;
+        run->tail_calls = 0;
+        run->stop.end = ANYBPF_ENDED;
+        run->redirect.kind = 0;
+    }
     result = native != NULL ? native((void *)(uintptr_t)r1, run, r2)
                             : anybpf_interpret(run, program, 0, r1, r2, 0, 0, 0);
-    if (__builtin_expect(run->stop.end != ANYBPF_ENDED, 0) ||
-        __builtin_expect(run->held_map != NULL, 0))
+    if (__builtin_expect((run->stop.end | (uintptr_t)run->held_map) != 0, 0))
         return anybpf_end_run(run, program, result);
     return result;
 }

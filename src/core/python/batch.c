@@ -22,14 +22,19 @@ struct batch {
     const uint8_t *template; /* of contexts */
     size_t template_size;
     size_t context_size;
+    uint8_t *fresh; /* the template, and zeros behind it; owned */
     uint64_t budget;
     size_t refresh;
     uint64_t *results;
+    size_t placed; /* the size of the packet that the run is set up for */
     size_t done;
-    struct {
+    bool over;
+    bool no_memory;
+    bool misfit; /* the record after those that are done lies nowhere, or does not fit */
+    struct stopped {
         size_t index;
         struct anybpf_stop stop;
-    } *stops;
+    } *stops; /* MOST_STOPS of them, made with the first; owned */
     size_t stopped;
 };
 
@@ -94,68 +99,200 @@ static bool record(const struct batch *batch, size_t index, uint8_t **start, siz
     return true;
 }
 
-static bool place(struct anybpf_job *job, const struct batch *batch, uint8_t *start, size_t size)
+static inline void refill(struct anybpf_context *context, const struct batch *batch)
+{
+    if (batch->context_size <= ANYBPF_SMALL_CONTEXT)
+        memcpy(context->bytes, batch->fresh, ANYBPF_SMALL_CONTEXT);
+    else
+        memcpy(context->bytes, batch->fresh, batch->context_size);
+}
+
+/* Where the last packet's size was another, or was changed. */
+static __attribute__((noinline)) void set_packet(struct anybpf_job *job, struct batch *batch,
+                                                 uint8_t *start, size_t size)
 {
     struct anybpf_run *run = &job->run;
-    struct anybpf_packet packet = {start, start + size, start, start, start + size,
-                                   batch->read_only};
+    uint8_t *end = start + size;
+    struct anybpf_packet packet = {start, end, start, start, end, batch->read_only};
+
+    anybpf_job_length(job, batch->fresh, size);
+    anybpf_job_length(job, job->context->bytes, size);
+    anybpf_run_set_packet(run, &packet);
+    run->packet_changed = job->has_pointers; /* then there is more to be written each time */
+    batch->placed = size;
+}
+
+/* Two neighbours at once. */
+typedef uint64_t pair __attribute__((vector_size(16), aligned(8), may_alias));
+
+/* A packet as large as the last one differs from it in where it lies and in nothing else. */
+static inline void move_packet(struct anybpf_run *run, struct anybpf_context *context,
+                               uint8_t *start, uint8_t *end)
+{
+    pair ends = {(uintptr_t)start, (uintptr_t)end};
+    pair starts = {(uintptr_t)start, (uintptr_t)start};
+
+    *(pair *)&run->packet.buffer = ends; /* and limit */
+    *(pair *)&run->packet.data_meta = starts; /* and data */
+    run->packet.data_end = end;
+    run->region[ANYBPF_PACKET_REGION].start = (uintptr_t)start;
+    *(pair *)&context->slot[ANYBPF_SLOT_DATA] = ends; /* and data_end */
+    context->slot[ANYBPF_SLOT_DATA_META] = (uintptr_t)start;
+}
+
+static inline void place_packet(struct anybpf_job *job, struct batch *batch, uint8_t *start,
+                                size_t size)
+{
+    refill(job->context, batch);
+    if (__builtin_expect(job->run.packet_changed || size != batch->placed, 0))
+        set_packet(job, batch, start, size);
+    else
+        move_packet(&job->run, job->context, start, start + size);
+}
+
+static inline bool place(struct anybpf_job *job, struct batch *batch, uint8_t *start, size_t size)
+{
+    struct anybpf_run *run = &job->run;
 
     switch (batch->kind) {
     case PACKETS:
-        memset(job->context->bytes, 0, batch->context_size);
-        memcpy(job->context->bytes, batch->template, batch->template_size);
-        anybpf_run_set_packet(run, &packet);
-        anybpf_job_length(job, size);
+        place_packet(job, batch, start, size);
         return true;
     case CONTEXTS:
         if (size > batch->context_size)
             return false;
-        memset(job->context->bytes, 0, batch->context_size);
+        refill(job->context, batch);
         memcpy(job->context->bytes, start, size);
         return true;
     default:
-        anybpf_run_set_memory(run, start, size);
+        run->context = start;
         anybpf_set_region(run, ANYBPF_CONTEXT_REGION, start, size, !batch->read_only);
         return true;
     }
 }
 
-/* Without the GIL. The index of a record that does not fit, or SIZE_MAX. */
-static size_t run_all(struct anybpf_job *job, struct batch *batch)
+/* False: no more records are to be run. */
+static __attribute__((noinline, cold)) bool note_stop(struct batch *batch,
+                                                      const struct anybpf_run *run, size_t index)
+{
+    bool last = run->stop.end == ANYBPF_OUT_OF_TIME || run->stop.end == ANYBPF_STOPPED ||
+                run->raised != NULL;
+
+    if (batch->stops == NULL)
+        batch->stops = PyMem_RawMalloc(MOST_STOPS * sizeof(*batch->stops));
+    if (batch->stops == NULL) {
+        batch->no_memory = batch->over = true;
+        return false;
+    }
+    if (last && batch->stopped == MOST_STOPS)
+        batch->stopped--;
+    if (batch->stopped < MOST_STOPS) {
+        batch->stops[batch->stopped].index = index;
+        batch->stops[batch->stopped++].stop = run->stop;
+    }
+    batch->over = last;
+    return !last;
+}
+
+/* From `index` on, while the seat is kept: the index of the first that is not done. */
+static __attribute__((noinline)) size_t run_some(struct anybpf_job *job, struct batch *batch,
+                                                 size_t index, size_t to)
 {
     struct anybpf_run *run = &job->run;
     const struct anybpf_program *program = job->program;
+    anybpf_native native = anybpf_native_of(program);
+    bool counted = atomic_load_explicit(&program->counts, memory_order_relaxed);
+    uint64_t spent = 0;
 
-    for (size_t i = 0; i < batch->count; i++) {
+    for (; index < to; index++) {
         uint8_t *start;
         size_t size;
-        uint64_t value;
+        uint64_t r2, value;
 
-        if (!record(batch, i, &start, &size) || !place(job, batch, start, size))
-            return i;
-        if (i % batch->refresh == batch->refresh - 1)
-            anybpf_refresh(run->domain, run->seat);
-        run->budget = batch->budget;
-        value = anybpf_run_program(run, program, (uint64_t)(uintptr_t)run->context,
-                                   batch->kind == MEMORY ? size : 0);
-        if (__builtin_expect(run->stop.end != ANYBPF_ENDED, 0)) {
-            if (run->stop.end == ANYBPF_OUT_OF_TIME || run->stop.end == ANYBPF_STOPPED ||
-                run->raised != NULL) {
-                if (batch->stopped == MOST_STOPS)
-                    batch->stopped--;
-            }
-            if (batch->stopped < MOST_STOPS) {
-                batch->stops[batch->stopped].index = i;
-                batch->stops[batch->stopped++].stop = run->stop;
-            }
-            if (run->stop.end == ANYBPF_OUT_OF_TIME || run->stop.end == ANYBPF_STOPPED ||
-                run->raised != NULL)
-                break;
+        if (!record(batch, index, &start, &size) || !place(job, batch, start, size)) {
+            batch->misfit = batch->over = true;
+            break;
         }
-        batch->results[i] = value;
-        batch->done = i + 1;
+        anybpf_give_budget(run, batch->budget);
+        r2 = batch->kind == MEMORY ? size : 0;
+        value = counted ? anybpf_run_counted(run, program, native, (uintptr_t)run->context, r2)
+                        : anybpf_run_next(run, program, native, (uintptr_t)run->context, r2);
+        spent += batch->budget - anybpf_budget_left(run);
+        if (__builtin_expect(run->stop.end != ANYBPF_ENDED, 0) && !note_stop(batch, run, index))
+            break;
+        batch->results[index] = value;
     }
-    return SIZE_MAX;
+    if (native == NULL)
+        anybpf_warm(run, program, spent);
+    return index;
+}
+
+/* The same for what is most in a hurry: packets one behind the other, run by compiled code, with small
+ * contexts and no budget. */
+static __attribute__((noinline)) size_t run_packets(struct anybpf_job *job, struct batch *batch,
+                                                    size_t index, size_t to, anybpf_native native)
+{
+    struct anybpf_run *run = &job->run;
+    const struct anybpf_program *program = job->program;
+    struct anybpf_context *context = job->context;
+    size_t stride = batch->stride;
+    uint8_t *start = batch->records + index * stride;
+    uint64_t *result = batch->results + index;
+    uint64_t *last = batch->results + to;
+    const uint8_t *fresh = batch->fresh;
+
+    if (native == NULL)
+        __builtin_unreachable();
+    if (batch->placed != stride)
+        set_packet(job, batch, start, stride);
+    for (; result != last; result++, start += stride) {
+        memcpy(context->bytes, fresh, ANYBPF_SMALL_CONTEXT);
+        if (__builtin_expect(run->packet_changed, 0))
+            set_packet(job, batch, start, stride);
+        else
+            move_packet(run, context, start, start + stride);
+        *result = anybpf_run_next(run, program, native, (uintptr_t)context->bytes, 0);
+        if (__builtin_expect(run->stop.end != ANYBPF_ENDED, 0) &&
+            !note_stop(batch, run, (size_t)(result - batch->results)))
+            break;
+    }
+    return (size_t)(result - batch->results);
+}
+
+static bool may_hurry(const struct anybpf_job *job, const struct batch *batch)
+{
+    return batch->kind == PACKETS && batch->offsets == NULL && batch->budget == UINT64_MAX &&
+           batch->context_size <= ANYBPF_SMALL_CONTEXT &&
+           !atomic_load_explicit(&job->program->counts, memory_order_relaxed);
+}
+
+/* Without the GIL. */
+static void run_all(struct anybpf_job *job, struct batch *batch)
+{
+    struct anybpf_run *run = &job->run;
+    const struct anybpf_program *program = job->program;
+    size_t unseen = 0;
+
+    anybpf_give_budget(run, batch->budget);
+    while (batch->done < batch->count && !batch->over) {
+        size_t from = batch->done;
+        size_t to = batch->count - from < batch->refresh ? batch->count : from + batch->refresh;
+        bool look = unseen >= ANYBPF_RUNS_A_LOOK;
+        anybpf_native native = anybpf_native_of(program);
+
+        if (!anybpf_between_runs(run, program, look)) {
+            note_stop(batch, run, from);
+            break;
+        }
+        if (look)
+            unseen = 0;
+        if (native != NULL && may_hurry(job, batch))
+            batch->done = run_packets(job, batch, from, to, native);
+        else
+            batch->done = run_some(job, batch, from, to);
+        unseen += to - from;
+        anybpf_refresh(run->domain, run->seat);
+    }
 }
 
 static PyObject *stops_of(const struct batch *batch)
@@ -177,28 +314,35 @@ static PyObject *run_batch(struct anybpf_job *job, struct batch *batch, long cpu
 {
     PyObject *results = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(8 * batch->count));
     PyObject *result = NULL;
-    size_t misfit;
 
-    batch->stops = PyMem_Calloc(MOST_STOPS, sizeof(*batch->stops));
-    if (results == NULL || batch->stops == NULL) {
+    batch->fresh = PyMem_Calloc(batch->context_size + ANYBPF_SMALL_CONTEXT, 1);
+    if (results == NULL || batch->fresh == NULL) {
         PyErr_NoMemory();
         goto done;
     }
+    memcpy(batch->fresh, batch->template, batch->template_size);
     batch->results = (uint64_t *)(void *)PyBytes_AS_STRING(results);
     if (batch->kind != MEMORY) {
         if (!anybpf_job_context(job, batch->context_size))
             goto done;
         anybpf_run_set_context(&job->run, job->context, batch->context_size, true);
+    } else {
+        anybpf_run_set_context(&job->run, NULL, 0, false);
     }
+    job->run.packet_changed = true; /* whatever was there */
     anybpf_job_sit(job, cpu);
     if (job->thread == NULL)
         job->thread = PyEval_SaveThread();
-    misfit = run_all(job, batch);
+    run_all(job, batch);
     if (!anybpf_job_stand(job))
         goto done;
-    if (misfit != SIZE_MAX) {
+    if (batch->no_memory) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    if (batch->misfit) {
         PyErr_Format(PyExc_ValueError, "record %zu does not lie in the buffer, or does not fit",
-                     misfit);
+                     batch->done);
         goto done;
     }
     if (batch->done != batch->count &&
@@ -207,17 +351,9 @@ static PyObject *run_batch(struct anybpf_job *job, struct batch *batch, long cpu
     result = Py_BuildValue("(ON)", results, stops_of(batch));
 done:
     Py_XDECREF(results);
-    PyMem_Free(batch->stops);
+    PyMem_RawFree(batch->stops);
+    PyMem_Free(batch->fresh);
     return result;
-}
-
-/* The buffer, writable if it can be. */
-static bool take_records(PyObject *object, Py_buffer *records)
-{
-    if (PyObject_GetBuffer(object, records, PyBUF_WRITABLE) == 0)
-        return true;
-    PyErr_Clear();
-    return PyObject_GetBuffer(object, records, PyBUF_SIMPLE) == 0;
 }
 
 PyObject *anybpf_program_run_batch(PyObject *object, PyObject *args, PyObject *kwargs)
@@ -239,7 +375,7 @@ PyObject *anybpf_program_run_batch(PyObject *object, PyObject *args, PyObject *k
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$nOsOOlKdn:run_batch", names, &buffer,
                                      &stride, &offsets_object, &kind, &context_object, &event,
                                      &cpu, &budget, &timeout, &refresh) ||
-        !take_records(buffer, &records))
+        !anybpf_take_memory(buffer, &records))
         return NULL;
     if ((offsets_object != Py_None &&
          PyObject_GetBuffer(offsets_object, &offsets, PyBUF_SIMPLE) != 0) ||
@@ -260,8 +396,8 @@ PyObject *anybpf_program_run_batch(PyObject *object, PyObject *args, PyObject *k
     if (job == NULL)
         goto release;
     batch.context_size = job->program->context_size;
-    memset(&job->run.packet, 0, sizeof(job->run.packet));
-    anybpf_set_region(&job->run, ANYBPF_PACKET_REGION, NULL, 0, false);
+    job->setting = ANYBPF_SET_OTHERWISE;
+    anybpf_job_forget_packet(job);
     job->run.trace = NULL;
     if (batch.template_size > batch.context_size)
         PyErr_Format(PyExc_ValueError, "this program's context has %zu bytes, not %zu",

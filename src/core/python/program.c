@@ -1,4 +1,4 @@
-/* anybpf._core.Program: life and properties. Running is in runs.c and batch.c.
+/* anybpf._core.Program: life and properties. Running is in calls.c, runs.c and batch.c.
  *
  * Copyright (c) the anybpf authors. SPDX-License-Identifier: MIT
  */
@@ -228,6 +228,9 @@ void anybpf_program_let_go(face *self)
     struct anybpf_program *program = self->held;
     struct late *late;
 
+    for (struct anybpf_job *job = self->jobs; job != NULL; job = job->next)
+        if (job->busy)
+            return;
     self->held = NULL;
     late = PyMem_RawMalloc(sizeof(*late));
     if (late != NULL) { /* without memory for this little, what it refers to stays */
@@ -250,8 +253,7 @@ static void close_program(face *self)
     self->held = self->program;
     self->program = NULL;
     anybpf_unregister(self->domain->domain, &self->held->object); /* its number is free at once */
-    if (self->jobs == NULL)
-        anybpf_program_let_go(self);
+    anybpf_program_let_go(self);
 }
 
 static PyObject *close_face(PyObject *self, PyObject *unused)
@@ -259,15 +261,6 @@ static PyObject *close_face(PyObject *self, PyObject *unused)
     (void)unused;
     close_program((face *)self);
     Py_RETURN_NONE;
-}
-
-static void free_job(struct anybpf_job *job)
-{
-    if (job != NULL) {
-        PyMem_RawFree(job->context);
-        PyMem_RawFree(job->packet);
-        PyMem_RawFree(job);
-    }
 }
 
 static int traverse(PyObject *object, visitproc visit, void *arg)
@@ -305,7 +298,7 @@ static void dealloc(PyObject *object)
         PyObject_ClearWeakRefs(object);
     clear(object);
     Py_CLEAR(self->domain);
-    free_job(self->spare);
+    anybpf_jobs_free(self);
     type->tp_free(object);
     Py_DECREF(type);
 }
@@ -371,7 +364,8 @@ static PyObject *stop(PyObject *object, PyObject *unused)
 {
     (void)unused;
     for (struct anybpf_job *job = ((face *)object)->jobs; job != NULL; job = job->next)
-        atomic_store(&job->run.stop_now, true);
+        if (job->busy)
+            atomic_store(&job->run.stop_now, true);
     Py_RETURN_NONE;
 }
 
@@ -466,6 +460,8 @@ static PyMethodDef methods[] = {
      "run(*, packet=None, context=None, memory=None, ...)\n--\n\nOne run, or many; an Outcome."},
     {"run_batch", (PyCFunction)(void *)anybpf_program_run_batch, METH_VARARGS | METH_KEYWORDS,
      "run_batch(buffer, *, stride=0, offsets=None, ...)\n--\n\nRuns on each record of a buffer."},
+    {"packet", (PyCFunction)(void *)anybpf_program_packet, METH_FASTCALL,
+     "packet(packet, context=None, /)\n--\n\nThe fastest run on a packet, which is copied."},
     {"stop", stop, METH_NOARGS,
      "stop()\n--\n\nEnds runs of this program that are under way, in whichever thread."},
     {"attach_code", anybpf_program_attach_code, METH_VARARGS,

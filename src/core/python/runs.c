@@ -1,294 +1,11 @@
-/* Runs of a Program from Python: one at a time. Many at once are in batch.c.
- *
- * A run begins with the GIL held: most are over in less time than giving it up takes. Once the first
- * slice of instructions is spent it is given up, and taken now and then to look for signals. A
- * program that calls helpers written in Python, or finds its processor taken, gives it up at once.
- * Nobody waits for a seat with the GIL: whoever has the seat may be waiting for the GIL.
+/* Program.run: a run on one packet, context or memory, with all that can be wished for, once or many
+ * times; and what looks on while it goes.
  *
  * Copyright (c) the anybpf authors. SPDX-License-Identifier: MIT
  */
 #include "programs.h"
 
 typedef struct anybpf_program_face face;
-
-/* Slices between looks for signals: some tens of milliseconds. */
-#define SLICES_PER_LOOK 512u
-
-/* Jobs. */
-
-static void on_slice(struct anybpf_run *run)
-{
-    struct anybpf_job *job = run->user;
-
-    if (job->thread == NULL) {
-        job->thread = PyEval_SaveThread();
-        return;
-    }
-    if (++job->slices % SLICES_PER_LOOK != 0)
-        return;
-    PyEval_RestoreThread(job->thread);
-    if (PyErr_CheckSignals() != 0) {
-        job->interrupted = true;
-        atomic_store_explicit(&run->stop_now, true, memory_order_relaxed);
-        anybpf_stop_run(run, ANYBPF_STOPPED);
-    }
-    job->thread = PyEval_SaveThread();
-}
-
-struct anybpf_job *anybpf_job_begin(face *self)
-{
-    struct anybpf_job *job = self->spare;
-
-    if (self->program == NULL) {
-        PyErr_SetString(PyExc_ValueError, "this program is closed");
-        return NULL;
-    }
-    self->spare = NULL;
-    if (job == NULL) {
-        job = PyMem_RawCalloc(1, sizeof(*job));
-        if (job == NULL) {
-            PyErr_NoMemory();
-            return NULL;
-        }
-        anybpf_run_init(&job->run, self->program->domain, 0);
-        job->run.user = job;
-        job->run.on_slice = on_slice;
-        for (int i = 0; i < 3; i++)
-            job->run.packet_fields[i] = self->packet_fields[i];
-    }
-    atomic_store_explicit(&job->run.stop_now, false, memory_order_relaxed);
-    job->interrupted = false;
-    job->face = (face *)Py_NewRef((PyObject *)self);
-    job->program = self->program;
-    job->next = self->jobs;
-    job->link = &self->jobs;
-    if (job->next != NULL)
-        job->next->link = &job->next;
-    self->jobs = job;
-    return job;
-}
-
-void anybpf_job_end(struct anybpf_job *job)
-{
-    face *self = job->face;
-
-    *job->link = job->next;
-    if (job->next != NULL)
-        job->next->link = job->link;
-    job->program = NULL;
-    if (self->held != NULL && self->jobs == NULL)
-        anybpf_program_let_go(self);
-    if (self->spare == NULL) {
-        self->spare = job;
-    } else {
-        PyMem_RawFree(job->context);
-        PyMem_RawFree(job->packet);
-        PyMem_RawFree(job);
-    }
-    Py_DECREF((PyObject *)self);
-}
-
-bool anybpf_job_has_cpu(const struct anybpf_job *job, long cpu)
-{
-    if (cpu < 0 || (unsigned long)cpu < job->run.domain->cpus)
-        return true;
-    PyErr_Format(PyExc_ValueError, "there is no processor %ld; the domain has %u", cpu,
-                 job->run.domain->cpus);
-    return false;
-}
-
-void anybpf_job_sit(struct anybpf_job *job, long cpu)
-{
-    struct anybpf_domain *domain = job->run.domain;
-    uint32_t wanted = cpu < 0 ? ANYBPF_ANY_CPU : (uint32_t)cpu;
-    uint32_t seat = anybpf_try_enter(domain, wanted);
-
-    job->slices = 0;
-    if (seat == ANYBPF_ANY_CPU || job->face->has_python_helpers || job->run.trace != NULL)
-        job->thread = PyEval_SaveThread();
-    if (seat == ANYBPF_ANY_CPU)
-        seat = anybpf_enter(domain, wanted);
-    job->run.seat = seat;
-}
-
-bool anybpf_job_stand(struct anybpf_job *job)
-{
-    PyObject *raised;
-
-    anybpf_leave(job->run.domain, job->run.seat);
-    if (job->thread != NULL) {
-        PyEval_RestoreThread(job->thread);
-        job->thread = NULL;
-    }
-    if (job->face->on_hot != NULL && atomic_load_explicit(&job->program->heat,
-                                                          memory_order_relaxed) >= ANYBPF_HOT)
-        anybpf_program_tell_hot(job->face);
-    if (job->run.raised == NULL)
-        return !job->interrupted;
-    raised = job->run.raised;
-    job->run.raised = NULL;
-    if (!job->interrupted)
-        PyErr_SetObject((PyObject *)Py_TYPE(raised), raised);
-    Py_DECREF(raised);
-    return false;
-}
-
-static bool grow(void **room, size_t *has, size_t wants)
-{
-    void *larger;
-
-    if (*has >= wants)
-        return true;
-    larger = PyMem_RawRealloc(*room, wants);
-    if (larger == NULL) {
-        PyErr_NoMemory();
-        return false;
-    }
-    *room = larger;
-    *has = wants;
-    return true;
-}
-
-bool anybpf_job_context(struct anybpf_job *job, size_t size)
-{
-    void *room = job->context;
-
-    if (!grow(&room, &job->context_room, sizeof(struct anybpf_context) + size + 8))
-        return false;
-    job->context = room;
-    memset(job->context, 0, sizeof(struct anybpf_context) + size + 8);
-    return true;
-}
-
-bool anybpf_job_packet(struct anybpf_job *job, size_t size)
-{
-    void *room = job->packet;
-
-    if (!grow(&room, &job->packet_room, size + 1))
-        return false;
-    job->packet = room;
-    return true;
-}
-
-/* The fields of struct anybpf_event that are data stand in it as in the packed form. */
-bool anybpf_job_event(struct anybpf_job *job, PyObject *event)
-{
-    const size_t front = offsetof(struct anybpf_event, fib);
-    Py_buffer bytes;
-
-    job->run.event = NULL;
-    if (event == NULL || event == Py_None)
-        return true;
-    if (PyObject_GetBuffer(event, &bytes, PyBUF_SIMPLE) != 0)
-        return false;
-    if ((size_t)bytes.len != front) {
-        PyErr_Format(PyExc_ValueError, "an event has %zu bytes, not %zd", front, bytes.len);
-        PyBuffer_Release(&bytes);
-        return false;
-    }
-    memset(&job->event, 0, sizeof(job->event));
-    memcpy(&job->event, bytes.buf, front);
-    PyBuffer_Release(&bytes);
-    job->run.event = &job->event;
-    return true;
-}
-
-bool anybpf_job_deadline(struct anybpf_job *job, double seconds)
-{
-    job->run.deadline = 0;
-    if (seconds == 0.0)
-        return true;
-    if (!(seconds > 0.0)) {
-        PyErr_SetString(PyExc_ValueError, "a timeout is not below 0");
-        return false;
-    }
-    if (seconds < 1e9)
-        job->run.deadline = anybpf_clock_ns(ANYBPF_MONOTONIC) + (uint64_t)(seconds * 1e9);
-    return true;
-}
-
-void anybpf_job_length(struct anybpf_job *job, uint64_t length)
-{
-    int32_t place = job->face->length_field;
-    const struct anybpf_region *context = &job->run.region[ANYBPF_CONTEXT_REGION];
-    uint32_t number = (uint32_t)length;
-
-    if (place >= 0 && context->size >= 4 && (uint64_t)place <= context->size - 4)
-        memcpy((uint8_t *)context->start + place, &number, sizeof(number));
-}
-
-PyObject *anybpf_stop_as_tuple(const struct anybpf_stop *stop)
-{
-    return Py_BuildValue("(iIIKIOK)", (int)stop->end, stop->program, stop->pc,
-                         (unsigned long long)stop->address, stop->size,
-                         stop->write ? Py_True : Py_False, (unsigned long long)stop->value);
-}
-
-/* Whether r1 is to be memory of the caller's, and which. */
-static bool take_memory(PyObject *object, Py_buffer *memory)
-{
-    if (PyObject_GetBuffer(object, memory, PyBUF_WRITABLE) == 0)
-        return true;
-    PyErr_Clear();
-    return PyObject_GetBuffer(object, memory, PyBUF_SIMPLE) == 0;
-}
-
-static void use_memory(struct anybpf_run *run, const Py_buffer *memory)
-{
-    anybpf_run_set_memory(run, memory->buf, (size_t)memory->len);
-    if (memory->readonly)
-        anybpf_set_region(run, ANYBPF_CONTEXT_REGION, memory->buf, (uint64_t)memory->len, false);
-}
-
-static void forget_packet(struct anybpf_run *run)
-{
-    if (run->packet.buffer != NULL) {
-        memset(&run->packet, 0, sizeof(run->packet));
-        anybpf_set_region(run, ANYBPF_PACKET_REGION, NULL, 0, false);
-    }
-}
-
-PyObject *anybpf_program_call(PyObject *object, PyObject *const *args, size_t flags,
-                              PyObject *names)
-{
-    size_t count = (size_t)PyVectorcall_NARGS(flags);
-    bool with_memory = count == 1 && args[0] != Py_None;
-    Py_buffer memory = {0};
-    struct anybpf_job *job;
-    struct anybpf_run *run;
-    uint64_t value;
-    bool fine;
-    PyObject *result = NULL;
-
-    if (count > 1 || (names != NULL && PyTuple_GET_SIZE(names) != 0)) {
-        PyErr_SetString(PyExc_TypeError, "a program is called with memory, or with nothing");
-        return NULL;
-    }
-    if (with_memory && !take_memory(args[0], &memory))
-        return NULL;
-    job = anybpf_job_begin((face *)object);
-    if (job != NULL) {
-        run = &job->run;
-        forget_packet(run);
-        if (with_memory || run->context != NULL)
-            use_memory(run, &memory);
-        run->event = NULL;
-        run->trace = NULL;
-        run->budget = UINT64_MAX;
-        run->deadline = 0;
-        anybpf_job_sit(job, -1);
-        value = anybpf_run_program(run, job->program, (uint64_t)(uintptr_t)memory.buf,
-                                   (uint64_t)memory.len);
-        fine = anybpf_job_stand(job);
-        if (fine)
-            result = run->stop.end == ANYBPF_ENDED ? PyLong_FromUnsignedLongLong(value)
-                                                   : anybpf_stop_as_tuple(&run->stop);
-        anybpf_job_end(job);
-    }
-    if (with_memory)
-        PyBuffer_Release(&memory);
-    return result;
-}
 
 /* Tracing. */
 
@@ -480,7 +197,7 @@ static bool place_packet(struct anybpf_job *job, const struct wishes *wishes)
     size_t size;
 
     if (wishes->packet == Py_None) {
-        forget_packet(&job->run);
+        anybpf_job_forget_packet(job);
         return true;
     }
     if (PyObject_GetBuffer(wishes->packet, &bytes, PyBUF_SIMPLE) != 0)
@@ -505,7 +222,8 @@ static bool place_packet(struct anybpf_job *job, const struct wishes *wishes)
     memcpy(packet.data_meta, bytes.buf, (size_t)bytes.len);
     PyBuffer_Release(&bytes);
     anybpf_run_set_packet(&job->run, &packet);
-    anybpf_job_length(job, (uint64_t)(packet.data_end - packet.data));
+    if (job->run.context != NULL)
+        anybpf_job_length(job, job->run.context, (uint64_t)(packet.data_end - packet.data));
     return true;
 }
 
@@ -554,32 +272,53 @@ static PyObject *outcome(struct anybpf_job *job, uint64_t value, uint64_t ns, ui
         redirect_out(&job->run.redirect));
 }
 
+/* The last result. */
+static uint64_t repeat(struct anybpf_run *run, const struct anybpf_program *program, uint64_t r2,
+                       uint64_t times)
+{
+    uint64_t r1 = (uint64_t)(uintptr_t)run->context;
+    uint64_t value = 0;
+
+    run->stop.end = ANYBPF_ENDED;
+    for (uint64_t i = 0; i < times;) {
+        uint64_t to = times - i < ANYBPF_RUNS_A_SEAT ? times : i + ANYBPF_RUNS_A_SEAT;
+        anybpf_native native = run->trace != NULL ? NULL : anybpf_native_of(program);
+        bool counted = atomic_load_explicit(&program->counts, memory_order_relaxed);
+        uint64_t left = anybpf_budget_left(run);
+
+        if (!anybpf_between_runs(run, program, i % ANYBPF_RUNS_A_LOOK == 0 && i != 0))
+            return 0;
+        for (run->stop.end = ANYBPF_ENDED; i < to && run->stop.end == ANYBPF_ENDED; i++)
+            value = counted ? anybpf_run_counted(run, program, native, r1, r2)
+                            : anybpf_run_next(run, program, native, r1, r2);
+        if (native == NULL)
+            anybpf_warm(run, program, left - anybpf_budget_left(run));
+        if (run->stop.end != ANYBPF_ENDED)
+            return value;
+        anybpf_refresh(run->domain, run->seat);
+    }
+    return value;
+}
+
 static PyObject *run_as_wished(struct anybpf_job *job, const struct wishes *wishes,
                                const Py_buffer *memory)
 {
     struct anybpf_run *run = &job->run;
     const struct anybpf_program *program = job->program;
     uint64_t budget = wishes->budget == 0 ? UINT64_MAX : wishes->budget;
-    uint64_t r1 = (uint64_t)(uintptr_t)run->context;
     uint64_t r2 = (uint64_t)memory->len;
-    uint64_t value = 0;
+    uint64_t value;
     uint64_t start;
     uint64_t ns;
 
-    run->budget = budget;
+    anybpf_give_budget(run, budget);
     anybpf_job_sit(job, wishes->cpu);
     start = anybpf_clock_ns(ANYBPF_MONOTONIC);
-    for (unsigned long long i = 0; i < wishes->repeat; i++) {
-        value = anybpf_run_program(run, program, r1, r2);
-        if (run->stop.end != ANYBPF_ENDED)
-            break;
-        if ((i & 255) == 255)
-            anybpf_refresh(run->domain, run->seat);
-    }
+    value = repeat(run, program, r2, wishes->repeat);
     ns = anybpf_clock_ns(ANYBPF_MONOTONIC) - start;
     if (!anybpf_job_stand(job))
         return NULL;
-    return outcome(job, value, ns, budget - run->budget);
+    return outcome(job, value, ns, budget - anybpf_budget_left(run));
 }
 
 PyObject *anybpf_program_run(PyObject *object, PyObject *args, PyObject *kwargs)
@@ -602,16 +341,18 @@ PyObject *anybpf_program_run(PyObject *object, PyObject *args, PyObject *kwargs)
             &wishes.budget, &wishes.timeout, &wishes.headroom, &wishes.tailroom, &wishes.counts,
             &wishes.step, &wishes.touch, &wishes.watch))
         return NULL;
-    if (wishes.memory != Py_None && !take_memory(wishes.memory, &memory))
+    if (wishes.memory != Py_None && !anybpf_take_memory(wishes.memory, &memory))
         return NULL;
     job = anybpf_job_begin((face *)object);
     if (job != NULL) {
-        bool fine = anybpf_job_has_cpu(job, wishes.cpu) &&
-                    anybpf_job_event(job, wishes.event) &&
-                    anybpf_job_deadline(job, wishes.timeout) && place_context(job, &wishes);
+        bool fine;
+
+        job->setting = ANYBPF_SET_OTHERWISE;
+        fine = anybpf_job_has_cpu(job, wishes.cpu) && anybpf_job_event(job, wishes.event) &&
+               anybpf_job_deadline(job, wishes.timeout) && place_context(job, &wishes);
 
         if (fine && memory.obj != NULL)
-            use_memory(&job->run, &memory);
+            anybpf_job_memory(job, &memory);
         fine = fine && place_packet(job, &wishes) &&
                take_tracing(job, &tracing, wishes.counts, wishes.step, wishes.touch,
                             wishes.watch);
