@@ -17,7 +17,7 @@
 #include <unistd.h>
 #endif
 
-#define PARTICIPANT_BITS 20u /* as in domain.c; a seat fits above */
+#define PARTICIPANT_BITS 20u /* as in domain_parts.h; a seat fits above */
 #define PARTICIPANT_MASK ((UINT32_C(1) << PARTICIPANT_BITS) - 1)
 
 _Static_assert(sizeof(struct anybpf_map_header) + sizeof(struct ring_shared) <= RING_PAGE,

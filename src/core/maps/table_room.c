@@ -23,7 +23,7 @@
 #define LRU_SAMPLE 32u
 #define TRIES_TO_EVICT 1000u
 
-#define PARTICIPANT_BITS 20u /* of a seat's word, domain.c */
+#define PARTICIPANT_BITS 20u /* of a seat's word, domain_parts.h */
 
 /* What is known of how far the past reaches. */
 struct past {
