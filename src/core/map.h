@@ -273,6 +273,17 @@ static inline uint64_t anybpf_word_of(const void *bytes, uint32_t size)
     return word;
 }
 
+/* The other way round. */
+static inline void anybpf_put_word(void *bytes, uint64_t word, uint32_t size)
+{
+    if (size == 8)
+        memcpy(bytes, &word, 8);
+    else if (size == 4)
+        memcpy(bytes, &word, 4);
+    else
+        memcpy(bytes, &word, size);
+}
+
 uint64_t anybpf_hash_bytes(const void *bytes, size_t size, uint64_t seed);
 
 /* NULL-safe reading of `flags`: ANYBPF_BAD_FLAGS if both EXIST and NOEXIST or any unknown bit. */

@@ -120,6 +120,8 @@ static int make_plan(const struct anybpf_shape *shape, struct plan *plan)
     table->stays =
         shape->lock_offset != ANYBPF_NO_FIELD || shape->timer_offset != ANYBPF_NO_FIELD;
     table->is_one_word = shape->value_size <= 8 && !table->stays;
+    table->reads_words = table->is_one_word && table->value_offset != SIZE_MAX &&
+                         (!table->is_lru || (shape->flags & ANYBPF_RECENCY_BY_USER) == 0);
 
     if (!align(&at, CACHE_LINE))
         return ANYBPF_NO_MEMORY;

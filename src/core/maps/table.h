@@ -116,6 +116,7 @@ struct anybpf_table {
     bool is_lru;
     bool grows;
     bool is_one_word;  /* values are replaced by one store */
+    bool reads_words;  /* there is one word a key, beside it, and users' reading leaves no trace */
     bool stays;        /* values have fields that stay where they are */
     uint32_t journals; /* 0: none */
     uint8_t *journal;
@@ -207,9 +208,11 @@ int anybpf_table_write(struct anybpf_map *map, const void *key, const void *valu
 int anybpf_table_erase(struct anybpf_map *map, const void *key, uint32_t seat);
 /* With all locks that it takes. */
 void anybpf_table_remove(struct anybpf_map *map, struct anybpf_place place, uint64_t hash);
-int anybpf_table_read(struct anybpf_map *map, const void *key, void *value, uint64_t flags);
 int anybpf_table_take(struct anybpf_map *map, const void *key, void *value);
-/* The copy of a value as users see it, never torn. With or without the lock of the key's home. */
+
+/* table_read.c: copies of values as users see them, never torn. */
+int anybpf_table_read(struct anybpf_map *map, const void *key, void *value, uint64_t flags);
+/* With or without the lock of the key's home. */
 int anybpf_table_copy_out(struct anybpf_map *map, struct anybpf_place place, uint64_t hash,
                           bool is_locked, void *value);
 

@@ -1,4 +1,4 @@
-/* What is done to keys: set, deleted, read, taken.
+/* What is done to keys: set, deleted, taken.
  *
  * Whoever changes a key holds the lock of its home group on level 0 all the time, so one key's
  * changes come one after another.
@@ -14,7 +14,6 @@
 
 #include "../barrier.h"
 
-#define TURNS_BEFORE_LOCK 64u
 #define TURNS_OF_ONLOOKER 100000u
 #define WAIT_FOR_ROOM_NS UINT64_C(20000000)
 #define WAITS_FOR_ROOM 3u
@@ -436,90 +435,6 @@ int anybpf_table_take(struct anybpf_map *map, const void *key, void *value)
     int status = remove_key(map, key, value);
 
     return status == ANYBPF_MISSING_KEY ? ANYBPF_MISSING : status;
-}
-
-/* Reading. */
-
-static void copy_entry(struct anybpf_map *map, struct anybpf_place place, uint8_t *to)
-{
-    struct anybpf_table *table = map->private;
-    uint32_t i;
-
-    if (table->copies == 1) {
-        if (table->is_one_word) {
-            uint64_t word = __atomic_load_n((uint64_t *)(void *)anybpf_value(table, place, 0),
-                                            __ATOMIC_ACQUIRE);
-
-            memcpy(to, &word, map->shape.value_size);
-            return;
-        }
-        anybpf_copy_from_shared(to, anybpf_value(table, place, 0), map->shape.value_size);
-        if (map->shape.lock_offset != ANYBPF_NO_FIELD)
-            memset(to + map->shape.lock_offset, 0, ANYBPF_SPIN_LOCK_SIZE);
-        if (map->shape.timer_offset != ANYBPF_NO_FIELD)
-            memset(to + map->shape.timer_offset, 0, ANYBPF_TIMER_SIZE);
-        return;
-    }
-    for (i = 0; i < table->copies; i++)
-        anybpf_copy_from_shared(to + i * table->value_stride, anybpf_value(table, place, i),
-                                table->value_stride);
-}
-
-int anybpf_table_copy_out(struct anybpf_map *map, struct anybpf_place place, uint64_t hash,
-                          bool is_locked, void *value)
-{
-    struct anybpf_table *table = map->private;
-    uint32_t home = anybpf_home(&table->level[0], hash);
-    _Atomic uint32_t *version = &table->level[0].guards[home].version;
-    uint32_t turn;
-
-    if (is_locked || (table->is_one_word && table->copies == 1)) {
-        copy_entry(map, place, value);
-        return ANYBPF_OK;
-    }
-    for (turn = 0; turn < TURNS_BEFORE_LOCK || (!map->segment.writable && turn < TURNS_OF_ONLOOKER);
-         turn++) {
-        uint32_t before = atomic_load_explicit(version, memory_order_acquire);
-
-        if ((before & 1) == 0) {
-            copy_entry(map, place, value);
-            atomic_thread_fence(memory_order_acquire);
-            if (atomic_load_explicit(version, memory_order_relaxed) == before)
-                return ANYBPF_OK;
-        }
-        anybpf_back_off(turn);
-    }
-    if (!map->segment.writable)
-        return ANYBPF_BUSY;
-    anybpf_table_lock(map, 0, home);
-    copy_entry(map, place, value);
-    anybpf_table_unlock(map, 0, home);
-    return ANYBPF_OK;
-}
-
-int anybpf_table_read(struct anybpf_map *map, const void *key, void *value, uint64_t flags)
-{
-    struct anybpf_table *table = map->private;
-    uint64_t hash = anybpf_table_hash(table, key, table->key_size);
-    struct anybpf_place place;
-    int status;
-
-    if ((flags & ~(uint64_t)ANYBPF_WITH_LOCK) != 0 ||
-        (flags != 0 && map->shape.lock_offset == ANYBPF_NO_FIELD))
-        return ANYBPF_BAD_FLAGS;
-    if (!find(map, key, hash, &place))
-        return ANYBPF_MISSING;
-    if (flags != 0) {
-        anybpf_value_lock(map, anybpf_value(table, place, 0));
-        status = anybpf_table_copy_out(map, place, hash, false, value);
-        anybpf_value_unlock(map, anybpf_value(table, place, 0));
-    } else {
-        status = anybpf_table_copy_out(map, place, hash, false, value);
-    }
-    if (table->is_lru && (map->shape.flags & ANYBPF_RECENCY_BY_USER) != 0 &&
-        map->segment.writable)
-        anybpf_table_touch(table, place);
-    return status;
 }
 
 int anybpf_table_update_own(struct anybpf_map *map, const void *key, const void *value,

@@ -37,6 +37,8 @@ struct anybpf_map_face {
     struct anybpf_domain_face *domain; /* strong */
     enum anybpf_codec key_codec;
     enum anybpf_codec value_codec;
+    bool is_plain;   /* integers on both sides, one value an entry */
+    uint64_t *words; /* a plain array's values, each in a word, that the user may read; or NULL */
     Py_ssize_t exports; /* views and leases that point into the memory: it cannot be closed */
     Py_ssize_t writable_exports;
     Py_ssize_t uses; /* programs and maps that refer to it: closing waits for them */

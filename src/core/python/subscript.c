@@ -66,6 +66,24 @@ static void put_integer(void *to, unsigned long long number, size_t size)
 #endif
 }
 
+/* Most numbers, without a call. False: it is another, or none. */
+static inline bool small_number(PyObject *object, unsigned long long *number)
+{
+    if (!PyLong_CheckExact(object))
+        return false;
+#if PY_VERSION_HEX >= 0x030C0000
+    if (!PyUnstable_Long_IsCompact((PyLongObject *)object))
+        return false;
+    *number = (unsigned long long)PyUnstable_Long_CompactValue((PyLongObject *)object);
+    return (long long)*number >= 0;
+#else
+    if (Py_SIZE(object) != 0 && Py_SIZE(object) != 1)
+        return false;
+    *number = Py_SIZE(object) == 0 ? 0 : ((PyLongObject *)object)->ob_digit[0];
+    return true;
+#endif
+}
+
 /* False, with or without an exception, if the object is no integer of that size. */
 static bool encode_integer(PyObject *object, size_t size, bool is_signed, void *to)
 {
@@ -116,6 +134,8 @@ static PyObject *decode_integer(const void *from, size_t size, bool is_signed)
         return is_signed ? PyLong_FromLong((int32_t)u4) : PyLong_FromUnsignedLong(u4);
     default:
         memcpy(&u8, from, 8);
+        if (u8 <= LONG_MAX) /* the quickest of the three */
+            return PyLong_FromLong((long)u8);
         return is_signed ? PyLong_FromLongLong((int64_t)u8) : PyLong_FromUnsignedLongLong(u8);
     }
 }
@@ -259,10 +279,52 @@ static PyObject *decode_value(face *self, const struct anybpf_shape *shape, cons
 /* The protocol. */
 
 /* Integers on both sides, one value an entry: nothing of the above is needed. */
-static bool is_plain(const face *self, const struct anybpf_map *map)
+static void make_plain(face *self, const struct anybpf_map *map)
 {
-    return self->key_codec >= ANYBPF_CODEC_UNSIGNED && self->value_codec >= ANYBPF_CODEC_UNSIGNED &&
-           !anybpf_is_per_cpu(map->shape.kind);
+    struct anybpf_array_layout layout;
+
+    self->is_plain = self->key_codec >= ANYBPF_CODEC_UNSIGNED &&
+                     self->value_codec >= ANYBPF_CODEC_UNSIGNED &&
+                     !anybpf_is_per_cpu(map->shape.kind);
+    self->words = NULL;
+    if (self->is_plain && map->shape.value_size <= sizeof(uint64_t) &&
+        map->shape.lock_offset == ANYBPF_NO_FIELD && map->shape.timer_offset == ANYBPF_NO_FIELD &&
+        anybpf_may_read(map) == ANYBPF_OK && anybpf_array_layout(map, &layout))
+        self->words = (uint64_t *)(void *)layout.values;
+}
+
+/* The bytes of a "key" or "value" as a word. False after an exception. */
+static inline bool plain_word(PyObject *object, const char *what, uint32_t size, bool is_signed,
+                              PyObject *key, uint64_t *word)
+{
+    unsigned long long small;
+
+    *word = 0;
+    if (small_number(key, &small) && fits((long long)small, size, is_signed)) {
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        *word = small << (64 - 8 * size);
+#else
+        *word = small;
+#endif
+        return true;
+    }
+    if (encode_integer(key, size, is_signed, word))
+        return true;
+    if (!PyErr_Occurred())
+        anybpf_fail(object, what, ANYBPF_BAD_ARGUMENT, key);
+    return false;
+}
+
+/* An array's: the map is this object's as long as the GIL is held, and its values stay. */
+static inline int read_array(const face *self, const void *key, uint64_t *value)
+{
+    uint32_t index;
+
+    memcpy(&index, key, sizeof(index));
+    if (index >= self->map->shape.max_entries)
+        return ANYBPF_MISSING;
+    *value = __atomic_load_n(&self->words[index], __ATOMIC_ACQUIRE);
+    return ANYBPF_OK;
 }
 
 static int look_up_plain(PyObject *object, PyObject *key, PyObject **result)
@@ -273,16 +335,14 @@ static int look_up_plain(PyObject *object, PyObject *key, PyObject **result)
     uint64_t value_word;
     int status;
 
-    if (!encode_integer(key, map->shape.key_size, self->key_codec == ANYBPF_CODEC_SIGNED,
-                        &key_word)) {
-        if (!PyErr_Occurred())
-            anybpf_fail(object, "key", ANYBPF_BAD_ARGUMENT, key);
+    if (!plain_word(object, "key", map->shape.key_size, self->key_codec == ANYBPF_CODEC_SIGNED, key,
+                    &key_word))
         return -2;
-    }
     map = anybpf_open_map(object); /* what the key is may have closed it */
     if (map == NULL)
         return -2;
-    status = anybpf_user_read(map, &key_word, &value_word, 0);
+    status = self->words != NULL ? read_array(self, &key_word, &value_word)
+                                 : anybpf_user_read(map, &key_word, &value_word, 0);
     if (status != ANYBPF_OK || result == NULL)
         return status;
     *result = decode_integer(&value_word, map->shape.value_size,
@@ -331,7 +391,7 @@ static int look_up(PyObject *object, PyObject *key, PyObject **result)
 {
     const face *self = (const face *)object;
 
-    if (self->map != NULL && is_plain(self, self->map))
+    if (self->map != NULL && self->is_plain)
         return look_up_plain(object, key, result);
     return look_up_coded(object, key, result);
 }
@@ -372,7 +432,43 @@ PyObject *anybpf_map_get(PyObject *self, PyObject *const *args, Py_ssize_t count
     return status == -2 ? NULL : anybpf_fail(self, "lookup", status, args[0]);
 }
 
-int anybpf_map_assign(PyObject *object, PyObject *key, PyObject *value)
+static inline int write_array(const face *self, const void *key, uint64_t value)
+{
+    uint32_t index;
+
+    memcpy(&index, key, sizeof(index));
+    if (anybpf_may_write(self->map) != ANYBPF_OK)
+        return ANYBPF_DENIED;
+    if (index >= self->map->shape.max_entries)
+        return ANYBPF_BAD_INDEX;
+    __atomic_store_n(&self->words[index], value, __ATOMIC_RELEASE);
+    return ANYBPF_OK;
+}
+
+static int assign_plain(PyObject *object, PyObject *key, PyObject *value)
+{
+    face *self = (face *)object;
+    struct anybpf_map *map = self->map;
+    uint64_t key_word;
+    uint64_t value_word;
+
+    if (!plain_word(object, "key", map->shape.key_size, self->key_codec == ANYBPF_CODEC_SIGNED, key,
+                    &key_word))
+        return -2;
+    map = anybpf_open_map(object); /* what the key or the value is may have closed it */
+    if (map == NULL ||
+        !plain_word(object, "value", map->shape.value_size,
+                    self->value_codec == ANYBPF_CODEC_SIGNED, value, &value_word))
+        return -2;
+    map = anybpf_open_map(object);
+    if (map == NULL)
+        return -2;
+    return self->words != NULL ? write_array(self, &key_word, value_word)
+                               : anybpf_user_write(map, &key_word, &value_word, 0);
+}
+
+/* Not inlined, as look_up_coded. `value` NULL: delete. */
+__attribute__((noinline)) static int assign_coded(PyObject *object, PyObject *key, PyObject *value)
 {
     face *self = (face *)object;
     struct anybpf_map *map = anybpf_open_map(object);
@@ -381,7 +477,7 @@ int anybpf_map_assign(PyObject *object, PyObject *key, PyObject *value)
     int status = -2;
 
     if (map == NULL)
-        return -1;
+        return -2;
     start(&value_bytes);
     if (encode_key(self, map, key, &key_bytes) && (map = anybpf_open_map(object)) != NULL &&
         (value == NULL || encode_value(self, map, value, &value_bytes)) &&
@@ -390,6 +486,16 @@ int anybpf_map_assign(PyObject *object, PyObject *key, PyObject *value)
                                : anybpf_user_write(map, key_bytes.at, value_bytes.at, 0);
     finish(&value_bytes);
     finish(&key_bytes);
+    return status;
+}
+
+int anybpf_map_assign(PyObject *object, PyObject *key, PyObject *value)
+{
+    const face *self = (const face *)object;
+    int status = self->map != NULL && self->is_plain && value != NULL
+                     ? assign_plain(object, key, value)
+                     : assign_coded(object, key, value);
+
     if (status == ANYBPF_OK)
         return 0;
     if (status != -2)
@@ -437,5 +543,6 @@ PyObject *anybpf_map_set_codec(PyObject *object, PyObject *const *args, Py_ssize
         return NULL;
     self->key_codec = key;
     self->value_codec = value;
+    make_plain(self, map);
     Py_RETURN_NONE;
 }
