@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from struct import Struct
-from typing import Final
+from typing import Any, Final
 
 from anybpf.engines.image import table as t
 from anybpf.errors import ImageError
@@ -45,20 +45,37 @@ def read_image(
     try:
         return _read(data, file, abi, keys)
     except ImageError as error:
-        if error.file or not file:
-            raise
-        raise ImageError(error.message, file=file) from error
+        raise _placed(error, file) from error
+
+
+def signer(data: bytes, file: str = "") -> bytes:
+    """The public key by which an image says that it was signed, not checked; empty: by none."""
+    try:
+        start, size = find_table(data)
+        header = _header(data, start, size)
+    except ImageError as error:
+        raise _placed(error, file) from error
+    key: bytes = header[7]
+    return key if any(header[8]) else b""
+
+
+def _placed(error: ImageError, file: str) -> ImageError:
+    return error if error.file or not file else ImageError(error.message, file=file)
+
+
+def _header(data: bytes, start: int, size: int) -> tuple[Any, ...]:
+    if size < t.HEADER.size or start + size > len(data):
+        raise ImageError(f"its table has {size} bytes at {start:#x}, which cannot be")
+    header = t.HEADER.unpack_from(data, start)
+    if header[0] != t.MAGIC:
+        raise ImageError("its section .anybpf holds no image table")
+    return header
 
 
 def _read(data: bytes, file: str, abi: int, keys: frozenset[bytes] | None) -> t.Image:
     start, size = find_table(data)
-    if size < t.HEADER.size or start + size > len(data):
-        raise ImageError(f"its table has {size} bytes at {start:#x}, which cannot be")
-    (magic, version, own_abi, whole, text_size, blob_size, digest, key, signature) = (
-        t.HEADER.unpack_from(data, start)
-    )
-    if magic != t.MAGIC:
-        raise ImageError("its section .anybpf holds no image table")
+    header = _header(data, start, size)
+    _, version, own_abi, whole, text_size, blob_size, digest, key, signature = header
     signed = bool(any(signature))
     if keys is not None:
         _check_signature(data, start, key, signature, keys)
