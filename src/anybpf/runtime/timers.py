@@ -63,7 +63,7 @@ def _fire(
             continue
         try:
             _, stopped = timers.fire(BUDGET)
-        except ValueError:  # the process was forked while its thread was firing
+        except ValueError:  # forked while its parent fired, with no number of its own to be had
             end.wait(TURN)
             continue
         stops.extend(stopped)

@@ -206,8 +206,14 @@ struct timers_face {
     PyObject_HEAD
     struct anybpf_timers *timers;
     PyObject *domain;
-    bool busy; /* a thread fires: it must not be closed */
+    uint32_t firing; /* participant of which a thread fires: they must not be closed; 0: none does */
 };
+
+/* A child may inherit them from a parent that was firing: that thread is not the child's. */
+static bool are_firing(const struct timers_face *self)
+{
+    return self->firing != 0 && self->firing == atomic_load(&domain_in(self->domain)->self);
+}
 
 static void free_timers(void *timers)
 {
@@ -275,7 +281,7 @@ static void timers_dealloc(PyObject *object)
 static PyObject *timers_close(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    if (((struct timers_face *)self)->busy) {
+    if (are_firing((struct timers_face *)self)) {
         PyErr_SetString(PyExc_ValueError, "a thread fires these timers just now");
         return NULL;
     }
@@ -348,19 +354,19 @@ static PyObject *timers_fire(PyObject *object, PyObject *args)
         return NULL;
     if (self->timers == NULL)
         return closed_error("Timers");
-    if (self->busy) {
+    if (are_firing(self)) {
         PyErr_SetString(PyExc_ValueError, "another thread fires these timers");
         return NULL;
     }
     stops = PyMem_RawCalloc(1, sizeof(*stops));
     if (stops == NULL)
         return PyErr_NoMemory();
-    self->busy = true;
+    self->firing = atomic_load(&domain_in(self->domain)->self);
     Py_INCREF(object);
     Py_BEGIN_ALLOW_THREADS
     count = anybpf_timers_fire(self->timers, budget == 0 ? UINT64_MAX : budget, keep_stop, stops);
     Py_END_ALLOW_THREADS
-    self->busy = false;
+    self->firing = 0;
     list = stops_as_list(stops);
     PyMem_RawFree(stops);
     Py_DECREF(object);

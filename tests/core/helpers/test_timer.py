@@ -370,3 +370,20 @@ def test_a_child_has_the_timers_of_memory_that_it_does_not_share() -> None:
     assert os.waitpid(child, 0)[1] == 0
     assert timers.fire() == (1, [])
     assert counted(case) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_child_need_not_wait_for_what_its_parent_fires() -> None:
+    case = Case(WORDS)
+    timers = _core.Timers(case.domain)
+    firing = Firing(case, timers)
+    child = os.fork()
+    if child == 0:
+        try:
+            good = case.run(cancelling() + "exit").value == 0 and timers.fire() == (0, [])
+            timers.close()
+            os._exit(0 if good else 1)
+        finally:
+            os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
+    assert firing.end() == [(1, [])]
