@@ -26,6 +26,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("link", "make one object of several"),
     ("check", "say what keeps programs from loading on each platform"),
     ("verify", "prove that programs are safe to run, or say why not"),
+    ("compile", "compile programs ahead to native images, or to C"),
     ("platform", "say what a platform offers: show"),
     ("cache", "look at the compiled programs kept on disk: show, clear"),
     ("completion", "print a completion script for a shell"),

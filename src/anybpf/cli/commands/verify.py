@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from anybpf.cli.app import BAD, DONE, NO, Parser, add_command
 from anybpf.cli.files import Input, write_whole
 from anybpf.cli.output import in_colour, print_error, print_json_line, print_lines
-from anybpf.errors import AnyBPFError, NotFound
+from anybpf.errors import AnyBPFError, InputError, NotFound
 
 if TYPE_CHECKING:
     from anybpf.objects import CollectionSpec, ProgramSpec
@@ -24,6 +24,7 @@ anybpf verify droppacket.o
 anybpf verify droppacket.o xdp --explain
 anybpf verify *.o --json
 anybpf verify bpf_lxc.o --program handle_policy --html report.html
+anybpf verify droppacket.o --proof droppacket.proof --sign key.pem
 anybpf verify bindmonitor.o --platform windows --style netsh --verbosity informational
 """
 
@@ -71,6 +72,12 @@ def configure(subparsers: argparse._SubParsersAction[Parser], summary: str) -> N
         default="normal",
         help="how much style netsh says (default: normal)",
     )
+    parser.add_argument(
+        "--proof", metavar="P", help="keep what was proved of all programs of one object"
+    )
+    parser.add_argument(
+        "--sign", metavar="KEY.pem", help="sign the proof with this Ed25519 private key"
+    )
     parser.add_argument("--html", metavar="OUT.html", help="write all of it as one page, too")
 
 
@@ -81,6 +88,7 @@ class Run:
         self.args = args
         self.code = DONE
         self.verified: list[tuple[str, Verification]] = []
+        self.proved: list[Verification] = []
         self.records = bool(
             args.explain
             or args.invariants
@@ -129,6 +137,7 @@ class Run:
             self.code = NO
         if self.args.html:
             self.verified.append((file, verification))
+        self.proved.append(verification)
         if self.args.json:
             from anybpf.verifier.report.json import record
 
@@ -171,7 +180,10 @@ def run(args: argparse.Namespace) -> int:
     if args.type:
         platform.program_type(args.type)
     work = Run(args)
+    key = _key(args)
     files = Files(args.operands, args.platform)
+    if args.proof and len(files.names) != 1:
+        raise InputError("a proof is one of a single object: name one file")
     found = 0
     for file in files.names:
         try:
@@ -191,7 +203,33 @@ def run(args: argparse.Namespace) -> int:
         from anybpf.verifier.report.html import page
 
         write_whole(Path(args.html), page(work.verified).encode())
+    if args.proof and work.code == DONE:
+        _keep_proof(args.proof, work.proved, files, key)
     return work.code
+
+
+def _key(args: argparse.Namespace) -> Any:
+    """What signs the proof. Looked for before the work is done, not after."""
+    if not args.sign:
+        return None
+    if not args.proof:
+        raise InputError("--sign signs a proof: say with --proof where it is to be written")
+    if args.type:
+        raise InputError("a proof is one of programs as they are: leave --type away")
+    from anybpf.engines.image.signing import private_key
+
+    return private_key(args.sign)
+
+
+def _keep_proof(output: str, proved: list[Verification], files: Files, key: Any) -> None:
+    from anybpf.engines import prepare
+    from anybpf.engines.proof import make_proof
+
+    spec = None if not proved else proved[0].collection
+    if spec is None:
+        raise InputError(f"{files.names[0]}: there is no program to keep a proof of")
+    made = [prepare(one.program, one) for one in proved]
+    write_whole(Path(output), make_proof(made, files.data, spec, key))
 
 
 class Files:
@@ -208,6 +246,7 @@ class Files:
         self.hint = ""
         self._platform = platform
         self._loaded: dict[str, tuple[str, CollectionSpec]] = {}
+        self.data = b""  # of the file that was read last
         self._there: list[str] = []
         self._called: set[str] = set()  # subprograms, and the sections that they are in
         last = Path(words[-1])
@@ -235,6 +274,7 @@ class Files:
         if known is not None:
             return known
         source = Input(file)
+        self.data = source.getvalue()
         spec = load_spec(source, platform=self._platform)
         self._there += [f"{p.name} ({p.section})" for p in spec.programs.values()]
         for function in spec.functions.values():

@@ -23,6 +23,7 @@ from anybpf.platforms import Platform
 from anybpf.platforms import get as get_platform
 
 if TYPE_CHECKING:
+    from anybpf.engines.proof import Proof
     from anybpf.verifier import Budget
 
 SHA256: Final = "SHA256"
@@ -55,14 +56,16 @@ def compile_image(
     data: bytes | None = None,
     key: Any = None,
     budget: Budget | None = None,
+    proof: Proof | None = None,
 ) -> bytes:
     """The shared library. ``programs`` are keys of the spec's; without them, all.
 
     ``target`` is LLVM's name of a machine and system, this one without it. ``data`` are the
-    object's bytes, whose hash is noted. ``key`` signs (see :func:`signing.private_key`).
+    object's bytes, whose hash is noted. ``key`` signs (see :func:`signing.private_key`). A
+    ``proof`` takes the place of the analysis.
     """
     found = get_platform(platform or spec.platform or "linux")
-    proved = prove(spec, found, chosen(spec, programs), budget)
+    proved = prove(spec, found, chosen(spec, programs), budget, proof)
     triple = triple_of(target)
     lowered = [lower(one, triple) for one in proved]
     return assemble(spec, lowered, triple, data=data, key=key)
@@ -90,12 +93,18 @@ def prove(
     platform: Platform,
     programs: Iterable[ProgramSpec],
     budget: Budget | None = None,
+    kept: Proof | None = None,
 ) -> list[Prepared]:
     """The programs, proved and prepared; :class:`VerifierError` for the first that is not safe."""
     from anybpf.verifier import verify
 
     out = []
     for program in programs:
+        if kept is not None:
+            made = prepare(program, kept.verification(program, spec, platform))
+            kept.check(made)
+            out.append(made)
+            continue
         proof = verify(program, spec, platform=platform, budget=budget)
         if not proof.ok:
             first = proof.findings[0] if proof.findings else None

@@ -145,6 +145,8 @@ def content_hash(data: bytes, start: int) -> bytes:
 
 def find_table(data: bytes) -> tuple[int, int]:
     """Where in the library the section ``.anybpf`` lies."""
+    if not is_library(data):
+        raise ImageError("this is no native image: `anybpf compile` makes one of an object")
     if len(data) < _HEADER.size:
         raise ImageError(f"a shared library has {_HEADER.size} bytes at least, not {len(data)}")
     header = _HEADER.unpack_from(data)
