@@ -11,7 +11,7 @@ from anybpf import _core
 from anybpf.engines import llvm
 from anybpf.engines.linking import Layout, Linked, link, own_machine
 from anybpf.engines.relocations import AARCH64, MACHINES, X86_64
-from anybpf.errors import AnyBPFError, LinkError, ObjectError
+from anybpf.errors import AnyBPFError, LinkError, NotSupported, ObjectError
 from tests.core.pages import PAGE, executable, mappings, reads_maps, resident, rights
 from tests.core.programs import program
 from tests.engines.objects import PROGRAM, SWITCHES, Section, elf
@@ -236,6 +236,25 @@ def test_damaged_objects_never_do_harm() -> None:
         except AnyBPFError as error:
             outcomes.add(type(error).__name__)
     assert outcomes == {"linked", "ObjectError", "LinkError"}
+
+
+@needs_llvm
+def test_a_system_that_forbids_code_made_at_run_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Forbidden:
+        address = 0x7000_0000_0000
+
+        def __init__(self, size: int) -> None:
+            pass
+
+        def write(self, offset: int, data: bytes) -> None:
+            pass
+
+        def seal(self, text_size: int, data_start: int) -> None:
+            raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(_core, "Code", Forbidden)
+    with pytest.raises(NotSupported, match="code made at run time"):
+        link(llvm.compile_ir(IR), lambda name: 1)
 
 
 @needs_llvm
