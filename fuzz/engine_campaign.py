@@ -64,12 +64,16 @@ class Campaign:
 
     # Random programs.
 
-    def batch(self, numbers: Iterable[int]) -> tuple[dict[str, int], list[tuple[str, str]]]:
-        """Counts, and a name and words for each difference."""
+    def batch(
+        self, numbers: Iterable[int], at: Any = None
+    ) -> tuple[dict[str, int], list[tuple[str, str]]]:
+        """Counts, and a name and words for each difference; ``at`` is told the number."""
         self.counts = {}
         reports: list[tuple[str, str]] = []
         gc.disable()
         for number in numbers:
+            if at is not None:
+                at.value = number
             found = self.one(number)
             if found is not None:
                 reports.append((f"{self.seed}-{number}", self.report(found)))

@@ -17,6 +17,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
@@ -49,24 +50,57 @@ def choose_sources(folder: str) -> str:
     return "compiled"
 
 
+Result = tuple[dict[str, int], list[tuple[str, str]]]
+Job = tuple[str, int | str]
+
+
 class Worker:
-    """One process. ``found`` are reports in words."""
+    """A process that does one job after another, and may fall over."""
 
-    work: Any = None
+    def __init__(self, context: Any, args: argparse.Namespace, names: list[str]) -> None:
+        self.pipe, other = context.Pipe()
+        self.at: Any = context.Value("q", -1, lock=False)
+        self.job: Job | None = None
+        self.process: Any = context.Process(
+            target=_work, args=(other, self.at, args.seed, args.runs, names, args.minimise)
+        )
+        self.process.start()
+        other.close()
 
-    @classmethod
-    def begin(cls, seed: int, runs: int, names: list[str], minimise: float) -> None:
-        from fuzz.engine_campaign import Campaign
+    def give(self, job: Job) -> None:
+        self.job = job
+        self.pipe.send(job)
 
-        cls.work = Campaign(seed, runs, names, minimise)
+    def take(self) -> Result | None:
+        """What the job came to; None if the process is no more."""
+        self.job = None
+        try:
+            result: Result = self.pipe.recv()
+            return result
+        except EOFError:
+            self.process.join()
+            return None
 
-    @classmethod
-    def batch(cls, first: int) -> tuple[dict[str, int], list[tuple[str, str]]]:
-        return cls.work.batch(range(first, first + BATCH))  # type: ignore[no-any-return]
+    def end(self) -> None:
+        self.pipe.close()
+        self.process.join(5)
+        if self.process.is_alive():
+            self.process.kill()
 
-    @classmethod
-    def file(cls, path: str) -> tuple[dict[str, int], list[tuple[str, str]]]:
-        return cls.work.file(Path(path))  # type: ignore[no-any-return]
+
+def _work(pipe: Any, at: Any, seed: int, runs: int, names: list[str], seconds: float) -> None:
+    from fuzz.engine_campaign import Campaign
+
+    campaign = Campaign(seed, runs, names, seconds)
+    while True:
+        try:
+            kind, what = pipe.recv()
+        except EOFError:
+            return
+        if kind == "file":
+            pipe.send(campaign.file(Path(what)))
+        else:
+            pipe.send(campaign.batch(range(what, what + BATCH), at))
 
 
 def keep(name: str, words: str) -> None:
@@ -75,60 +109,100 @@ def keep(name: str, words: str) -> None:
     print(f"\n{words}\n  kept in {KEPT / name}.txt", flush=True)
 
 
-def jobs_of(args: argparse.Namespace) -> Iterator[tuple[Any, int | str]]:
+def jobs_of(args: argparse.Namespace) -> Iterator[Job]:
     if args.corpus:
         shared = Path(os.environ.get("ANYBPF_SHARED") or ROOT.parent / "shared") / "corpus"
         if not shared.is_dir():
             raise SystemExit("engines: there is no corpus: set ANYBPF_SHARED")
         for path in sorted(shared.rglob("*.o")):
-            yield Worker.file, str(path)
+            yield "file", str(path)
         return
     number = args.first
     while True:
-        yield Worker.batch, number
+        yield "batch", number
         number += BATCH
 
 
-def run(args: argparse.Namespace, how: str, names: list[str]) -> int:
-    total: dict[str, int] = {}
-    begun = shown = time.monotonic()
-    found = 0
-    context = multiprocessing.get_context("fork")
-    jobs = jobs_of(args)
-    with context.Pool(
-        args.jobs, Worker.begin, (args.seed, args.runs, names, args.minimise)
-    ) as pool:
-        waiting: list[Any] = []
-        ended = False
-        while waiting or not ended:
-            while not ended and len(waiting) < 2 * args.jobs:
-                job = next(jobs, None)
-                if job is None:
-                    ended = True
-                    break
-                waiting.append(pool.apply_async(job[0], (job[1],)))
-            if not waiting:
-                break
-            counts, reports = waiting.pop(0).get()
-            for word, count in counts.items():
-                total[word] = total.get(word, 0) + count
-            for name, words in reports:
-                found += 1
-                keep(name, words)
+class Run:
+    """All jobs, by several processes; counts, and what is found."""
+
+    def __init__(self, args: argparse.Namespace, names: list[str]) -> None:
+        self.args = args
+        self.names = names
+        self.context: Any = multiprocessing.get_context("fork")
+        self.total: dict[str, int] = {}
+        self.found = 0
+        self.begun = self.shown = time.monotonic()
+        self.jobs = jobs_of(args)
+
+    @property
+    def over(self) -> bool:
+        enough = not self.args.corpus and self.total.get("run", 0) >= self.args.programs
+        spent = time.monotonic() - self.begun
+        return enough or spent >= self.args.seconds or self.found >= self.args.most
+
+    def all(self) -> None:
+        workers = [Worker(self.context, self.args, self.names) for _ in range(self.args.jobs)]
+        for worker in workers:
+            self.feed(worker)
+        while any(worker.job for worker in workers):
+            ready = connection.wait([worker.pipe for worker in workers if worker.job], 20)
+            for number, worker in enumerate(workers):
+                if worker.pipe not in ready:
+                    continue
+                job = worker.job
+                result = worker.take()
+                if result is None:
+                    self.fallen(worker, job)
+                    workers[number] = worker = Worker(self.context, self.args, self.names)
+                else:
+                    self.add(result)
+                self.feed(worker)
             now = time.monotonic()
-            over = now - begun >= args.seconds or found >= args.most
-            ended = ended or over or (not args.corpus and total.get("run", 0) >= args.programs)
-            if now - shown > 20:
-                shown = now
-                print(line(total, found, now - begun), flush=True)
-    print(line(total, found, time.monotonic() - begun))
+            if now - self.shown > 20:
+                self.shown = now
+                print(line(self.total, self.found, now - self.begun), flush=True)
+        for worker in workers:
+            worker.end()
+
+    def feed(self, worker: Worker) -> None:
+        job = None if self.over else next(self.jobs, None)
+        if job is not None:
+            worker.give(job)
+
+    def add(self, result: Result) -> None:
+        counts, reports = result
+        for word, count in counts.items():
+            self.total[word] = self.total.get(word, 0) + count
+        for name, words in reports:
+            self.found += 1
+            keep(name, words)
+
+    def fallen(self, worker: Worker, job: Job | None) -> None:
+        """A process that is no more is the worst of differences."""
+        self.found += 1
+        what = f"{job[1]}" if job and job[0] == "file" else f"program {worker.at.value}"
+        name = f"{self.args.seed}-{worker.at.value}"
+        again = f"--seed {self.args.seed} --runs {self.args.runs} --one {worker.at.value}"
+        keep(
+            name if not job or job[0] != "file" else Path(str(job[1])).stem,
+            f"the process ended with {worker.process.exitcode} in {what}\n"
+            f"  again: python fuzz/engines.py {again}",
+        )
+
+
+def run(args: argparse.Namespace, how: str, names: list[str]) -> int:
+    campaign = Run(args, names)
+    campaign.all()
+    total = campaign.total
+    print(line(total, campaign.found, time.monotonic() - campaign.begun))
     for word, count in sorted(total.items(), key=lambda row: -row[1]):
         print(f"  {count:9d}  {word}")
     print(
-        f"engines ({how}): {', '.join(names)}: {found} differences in {total.get('run', 0)} "
-        f"programs, seed {args.seed}"
+        f"engines ({how}): {', '.join(names)}: {campaign.found} differences in "
+        f"{total.get('run', 0)} programs, seed {args.seed}"
     )
-    return 1 if found else 0
+    return 1 if campaign.found else 0
 
 
 def line(total: dict[str, int], found: int, seconds: float) -> str:
