@@ -272,6 +272,8 @@ class Row:
 
     def text(self, key: str) -> str:
         found: str = self.get(key, str)
+        if not _fits(found, str):
+            raise self.problem(f"{key} is {_short(found)}, which is no text")
         return found
 
     def number(self, key: str, least: int = 0) -> int:
@@ -298,7 +300,7 @@ class Row:
 
     def words(self, key: str) -> tuple[str, ...]:
         found: list[Any] = self.get(key, list)
-        if not all(type(one) is str for one in found):
+        if not all(_fits(one, str) for one in found):
             raise self.problem(f"{key} is {_short(found)}, which is no list of words")
         return tuple(found)
 
@@ -314,7 +316,18 @@ def _fits(value: object, kind: type | tuple[type, ...]) -> bool:
         return any(_fits(value, one) for one in kind)
     if type(value) is int:
         return kind is int and 0 <= value < _MOST_NUMBER
+    if type(value) is str:
+        return kind is str and _is_text(value)
     return type(value) is kind
+
+
+def _is_text(text: str) -> bool:
+    """Whether it has an encoding: JSON can name halves of characters, which have none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _short(value: object) -> str:
@@ -376,9 +389,11 @@ class _Reader:
             elif kind is tuple:
                 setattr(spec, field, row.words(field))
         for member, program in row.get("members", dict).items():
-            if type(program) is not str:
+            if not _fits(program, str) or not _fits(member, str):
                 raise row.problem(f"member {member} is {_short(program)}")
             spec.members[member] = program
+        if spec.data_size and spec.type != "arena":
+            raise row.problem(f"data_size is {spec.data_size}, which only arenas have")
         inner = row._value.get("inner")
         if inner is not None:
             if depth >= _INNER_MOST:
@@ -430,6 +445,8 @@ def parse(text: bytes, blobs: bytes, file: str) -> Image:
     for name, one in row.rows("variables", str, dict):
         spec.variables[name] = reader.variable(name, one, spec)
     for name, one in row.get("programs", dict).items():
+        if not _fits(name, str):
+            raise row.problem(f"{_short(name)} is no name of a program")
         image.programs[name] = reader.program(name, one)
         for each in image.programs[name].maps:
             if each not in spec.maps:
