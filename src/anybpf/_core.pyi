@@ -318,6 +318,10 @@ class Code:
     and executable at once. ValueError for what lies outside, and for writes after sealing."""
 
     def __new__(cls, size: int) -> Code: ...
+    @classmethod
+    def adopt(cls, address: int, size: int, owner: object, /) -> Code:
+        """Code that the system has loaded, and that stays as long as `owner` does."""
+
     @property
     def address(self) -> int: ...
     @property

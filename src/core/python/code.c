@@ -28,7 +28,8 @@
 
 struct code_face {
     PyObject_HEAD
-    uint8_t *pages; /* owned; NULL before __new__ is done */
+    uint8_t *pages; /* owned, if there is no `owner`; NULL before __new__ is done */
+    PyObject *owner; /* keeps the pages of others where they are */
     size_t size;    /* whole pages */
     size_t text_size; /* what may be executed, once it is sealed */
     bool sealed;
@@ -64,8 +65,9 @@ static void dealloc(PyObject *object)
     face *self = (face *)object;
     PyTypeObject *type = Py_TYPE(object);
 
-    if (self->pages != NULL)
+    if (self->pages != NULL && self->owner == NULL)
         anybpf_pages_give_back(self->pages, self->size);
+    Py_XDECREF(self->owner);
     type->tp_free(object);
     Py_DECREF(type);
 }
@@ -175,7 +177,32 @@ static PyObject *get_sealed(PyObject *object, void *unused)
     return PyBool_FromLong(((face *)object)->sealed);
 }
 
+static PyObject *adopt(PyObject *class, PyObject *args)
+{
+    PyTypeObject *type = (PyTypeObject *)class;
+    unsigned long long address;
+    Py_ssize_t size;
+    PyObject *owner;
+    face *self;
+
+    if (!PyArg_ParseTuple(args, "KnO:adopt", &address, &size, &owner))
+        return NULL;
+    if (address == 0 || address > UINTPTR_MAX || size < 1 || size > MOST_BYTES)
+        return PyErr_Format(PyExc_ValueError, "no code of %zd bytes is at %#llx", size, address);
+    self = (face *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->pages = (uint8_t *)(uintptr_t)address;
+    self->size = self->text_size = (size_t)size;
+    self->sealed = true;
+    self->owner = Py_NewRef(owner);
+    return (PyObject *)self;
+}
+
 static PyMethodDef methods[] = {
+    {"adopt", adopt, METH_VARARGS | METH_CLASS,
+     "adopt(address, size, owner, /)\n--\n\n"
+     "Code that the system has loaded, which stays where it is as long as `owner` does."},
     {"write", write_bytes, METH_VARARGS,
      "write(offset, data, /)\n--\n\nWrites bytes, before the code is sealed."},
     {"read", read_bytes, METH_VARARGS, "read(offset, size, /)\n--\n\nA copy of bytes."},
