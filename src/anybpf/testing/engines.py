@@ -7,6 +7,7 @@ the same thing, so that the answers can be compared. How an engine works is not 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from anybpf import _core
@@ -17,6 +18,7 @@ from anybpf.objects.specs import CollectionSpec
 from anybpf.runtime import Collection, Runtime
 
 if TYPE_CHECKING:
+    from anybpf.engines.image.binding import ImageCode
     from anybpf.engines.linking import Linked
 
 REFERENCE: Final = "interpret"
@@ -26,7 +28,7 @@ ENGINES: Final = (REFERENCE, "trace", "jit", "checked", "native", "c")
 _MODULES: Final = {
     "jit": "anybpf.engines.jit",
     "checked": "anybpf.engines.jit",
-    "native": "anybpf.engines.image.loading",
+    "native": "anybpf.engines.image.binding",
     "c": "anybpf.engines.lowering.c",
 }
 
@@ -46,6 +48,10 @@ def problem(engine: str) -> str:
             return f"this version has no engine {engine}"
     except ModuleNotFoundError:
         return f"this version has no engine {engine}"
+    if engine == "c":
+        from anybpf.testing import c_engine
+
+        return "" if c_engine.compilers() else "there is no C compiler"
     if importlib.util.find_spec("llvmlite") is None:
         return "llvmlite is not installed"
     return ""
@@ -61,9 +67,15 @@ def load(runtime: Runtime, spec: CollectionSpec, engine: str = REFERENCE) -> Col
     why = problem(engine)
     if why:
         raise NotSupported(f"the engine {engine}", where=f"this machine ({why})")
-    loaded = runtime.load(spec)
-    for program in loaded.programs.values():
-        record = program.program_record()
+    loaded = runtime.load(spec, engine=REFERENCE)
+    records = [program.program_record() for program in loaded.programs.values()]
+    if engine == "c" and records:
+        from anybpf.testing import c_engine
+
+        c_engine.attach([(record.core, record.prepared) for record in records])
+    if engine == "native" and records:
+        attach_image([(record.core, record.prepared) for record in records])
+    for record in records:
         if engine == "trace":
             traced: Any = Traced(record.core, len(record.prepared.code) // 8)
             record.core = traced
@@ -72,13 +84,34 @@ def load(runtime: Runtime, spec: CollectionSpec, engine: str = REFERENCE) -> Col
     return loaded
 
 
-def compile_in_place(program: _core.Program, prepared: Prepared, engine: str) -> Linked:
+def compile_in_place(
+    program: _core.Program, prepared: Prepared, engine: str, helpers: Sequence[object] = ()
+) -> Linked:
     """Runs of the program that begin from now on are of code compiled for that engine."""
     from anybpf.engines import jit
     from anybpf.engines.lowering import source_of
 
-    data = jit.compile_object(source_of(prepared), checks=_CHECKS[engine])
+    source = source_of(prepared)
+    for index, helper in enumerate(helpers):
+        if callable(helper):  # nothing is known of what Python does
+            source.helpers[index] = f"{source.helpers[index]} in Python"
+            source.arguments[index] = 5
+    data = jit.compile_object(source, checks=_CHECKS[engine])
     return jit.attach(program, data)
+
+
+def attach_image(programs: Sequence[tuple[_core.Program, Prepared]]) -> ImageCode:
+    """Compile an image of programs of one collection, load it, and let them run its code."""
+    from anybpf.engines.image.binding import ImageCode, load_image
+    from anybpf.engines.image.compiling import assemble, lower, triple_of
+
+    triple = triple_of("")
+    proof = programs[0][1].proof
+    if proof is None or proof.collection is None:
+        raise InputError("an image is compiled of programs that were proved here")
+    lowered = [lower(prepared, triple) for _, prepared in programs]
+    image = load_image(assemble(proof.collection, lowered, triple))
+    return ImageCode(image, {prepared.name: program for program, prepared in programs})
 
 
 class Traced:
@@ -108,7 +141,13 @@ def make(
     if engine == "trace":
         return Traced(made, len(prepared.code) // 8)
     if engine in _CHECKS:
-        compile_in_place(made, prepared, engine)
+        compile_in_place(made, prepared, engine, helpers)
+    if engine == "native":
+        attach_image([(made, prepared)])
+    if engine == "c":
+        from anybpf.testing import c_engine
+
+        c_engine.attach([(made, prepared)])
     return made
 
 
