@@ -11,6 +11,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import repeat
 
 from anybpf import _core
@@ -76,19 +77,17 @@ def of_batch(run: _core.Program, packets: bytes) -> float:
 def main() -> None:
     packets = bytes(64 * PACKETS)
     things: dict[str, Callable[[], float]] = {
-        "lambda: None": lambda: of_calls(lambda: None),
-        "len(packet)": lambda: of_calls(len, packets),
+        "lambda: None": partial(of_calls, lambda: None),
+        "len(packet)": partial(of_calls, len, packets),
     }
     for name, run in programs().items():
         things |= {
-            f"program(), {name}": lambda run=run: of_calls(run),
-            f"program(bytes), {name}": lambda run=run: of_calls(run, packets),
-            f"program.packet(64 bytes), {name}": lambda run=run: of_calls(run.packet, packets[:64]),
-            f"program.packet(1500 bytes), {name}": lambda run=run: of_calls(
-                run.packet, packets[:1500]
-            ),
-            f"a run of program.run(repeat=...), {name}": lambda run=run: of_runs(run),
-            f"a packet of program.run_batch, {name}": lambda run=run: of_batch(run, packets),
+            f"program(), {name}": partial(of_calls, run),
+            f"program(bytes), {name}": partial(of_calls, run, packets),
+            f"program.packet(64 bytes), {name}": partial(of_calls, run.packet, packets[:64]),
+            f"program.packet(1500 bytes), {name}": partial(of_calls, run.packet, packets[:1500]),
+            f"a run of program.run(repeat=...), {name}": partial(of_runs, run),
+            f"a packet of program.run_batch, {name}": partial(of_batch, run, packets),
         }
     best = dict.fromkeys(things, 1e18)
     for _ in range(ROUNDS):
