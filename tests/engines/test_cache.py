@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -297,8 +299,6 @@ def test_those_used_longest_ago_go_first(tmp_path: Path) -> None:
 def test_uses_are_noted_by_the_minute(cache: Cache) -> None:
     path = filled(cache)
     for age, changes in ((10, False), (100, True)):
-        import time
-
         then = time.time() - age
         os.utime(path, (then, then))
         assert cache.get(NAME) == DATA
@@ -358,6 +358,29 @@ def test_many_at_once(tmp_path: Path) -> None:
     last = Cache(directory, limit=20_000)
     assert last.put(NAME, DATA)
     assert sum(entry.size for entry in last.entries()) <= last.limit
+
+
+def test_killed_writers_leave_no_half_objects(tmp_path: Path) -> None:
+    directory = str(tmp_path / "cache")
+    code = (
+        "import sys; from anybpf.engines.cache import Cache, key\n"
+        "cache = Cache(sys.argv[1], limit=400_000); print('ready', flush=True)\n"
+        "for turn in range(10**9): cache.put(key(turn % 50), bytes([turn % 50]) * 20_000)\n"
+    )
+    for turn in range(8):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", code, directory], stdout=subprocess.PIPE, text=True
+        )
+        with writer:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == "ready\n"
+            time.sleep(0.02 + 0.005 * turn)
+            writer.kill()
+    cache = Cache(directory, limit=400_000)
+    assert cache.entries()
+    assert not [entry for entry in cache.entries(check=True) if entry.problem]
+    assert cache.put(NAME, DATA)  # the lock of whoever was killed is nobody's
+    assert sum(entry.size for entry in cache.entries()) <= cache.limit
 
 
 def test_clearing_removes_objects_and_nothing_else(cache: Cache) -> None:
