@@ -103,3 +103,25 @@ def test_no_proof_is_kept_of_what_is_rejected(
     assert result.code == 1
     assert not proof.exists()
     assert cli("verify", tmp_path / "bad.o", "--sign", keys[0]).code == 2
+
+
+def test_c_is_emitted_that_a_compiler_takes(cli: Cli, droppacket: Path, tmp_path: Path) -> None:
+    import shutil
+    import subprocess
+
+    from anybpf import toolchain
+
+    target = tmp_path / "droppacket.c"
+    result = cli("compile", droppacket, "--emit", "c", "-o", target)
+    assert (result.code, result.out, result.err) == (0, "", "")
+    text = target.read_text()
+    assert "droppacket.c:" in text  # source lines
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    headers = Path(toolchain.__file__).parent.parent / "include"
+    subprocess.run(
+        [compiler, "-O1", "-shared", "-fPIC", "-I", headers, target, "-o", tmp_path / "x.so"],
+        check=True,
+    )
+    assert cli("compile", droppacket, "--emit", "c", "-o", target, "--sign", "k").code == 2

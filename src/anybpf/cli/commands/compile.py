@@ -133,11 +133,11 @@ def _proof(args: argparse.Namespace, data: bytes) -> Proof | None:
 
 def _emit_c(args: argparse.Namespace, spec: CollectionSpec, proof: Proof | None) -> int:
     from anybpf.engines.image.compiling import chosen, prove
-    from anybpf.engines.lowering.c import emit
+    from anybpf.engines.lowering.c import emit_c
     from anybpf.platforms import get
 
     proved = prove(spec, get(args.platform), chosen(spec, args.program), kept=proof)
-    text = emit(proved)
+    text = emit_c(proved)
     write_whole(Path(args.output), text.encode())
     if args.json:
         print_json(
