@@ -12,11 +12,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
 
 from anybpf import _core
+from anybpf.engines.prepared import Prepared
 from anybpf.errors import AnyBPFError, InputError, NotSupported
+from anybpf.objects.specs import CollectionSpec, Function, ProgramSpec
+from anybpf.platforms import get
 
 MODES = ("interpret", "jit", "native")
+NAME = "conformance"
 # The suite's programs end or fail; one that does neither is stopped.
 BUDGET = 1 << 32
 
@@ -44,15 +50,15 @@ def run(code: bytes, memory: bytes = b"", mode: str = "interpret") -> int:
     """
     if mode not in MODES:
         raise InputError(f"there is no mode {mode!r}; there are: {', '.join(MODES)}")
-    if mode != "interpret":
-        raise NotSupported(f"mode {mode}", where="this version: it has the interpreter")
     domain = _core.Domain(1)
     codes = [0] * len(_core.STATUSES)
     try:
-        program = _core.Program(domain, 1, "conformance", code, [], HELPERS, codes)
+        program = _core.Program(domain, 1, NAME, code, [], HELPERS, codes)
     except ValueError as error:
         raise InputError(str(error)) from error
     try:
+        if mode != "interpret":
+            compile_in_mode(program, code, mode)
         if memory:
             outcome = program.run(memory=bytearray(memory), budget=BUDGET)
         else:
@@ -65,6 +71,43 @@ def run(code: bytes, memory: bytes = b"", mode: str = "interpret") -> int:
     if stop is not None:
         raise InputError(describe(stop))
     return outcome[0]
+
+
+class Bare(Prepared):
+    """A program as it came, without a proof: nothing but this suite has such ones compiled."""
+
+    __slots__ = ()
+
+    def __init__(self, code: bytes) -> None:
+        platform = get("linux")
+        super().__init__(NAME, platform, platform.program_type("unspec"))
+        self.code = code
+        self.helpers = [f"helper_{number}" for number in range(len(HELPERS))]
+
+    @property
+    def verification(self) -> Any:
+        """As much of one as an image tells: whether the program is loaded without being asked."""
+        function = Function(NAME, "", 0, [])
+        return SimpleNamespace(program=ProgramSpec(function, ""))
+
+
+def compile_in_mode(program: _core.Program, code: bytes, mode: str) -> None:
+    """Let the program run as machine code of which nothing was proved: compiled here and now, or
+    from an image, as `anybpf compile` writes it."""
+    prepared = Bare(code)
+    if mode == "jit":
+        from anybpf.engines import jit
+        from anybpf.engines.lowering import source_of
+
+        jit.attach(program, jit.compile_object(source_of(prepared)))
+        return
+    from anybpf.engines.image.binding import ImageCode, load_image
+    from anybpf.engines.image.compiling import assemble, lower, triple_of
+
+    triple = triple_of("")
+    spec = CollectionSpec(NAME, "", prepared.platform.name)
+    image = load_image(assemble(spec, [lower(prepared, triple)], triple))
+    ImageCode(image, {NAME: program})
 
 
 def describe(stop: _core.Stop) -> str:
