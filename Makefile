@@ -1,7 +1,8 @@
 # make demo    compile an example and look inside the object
 # make test    everything CI checks: lint, types, tests compiled and uncompiled
 # make bench   ratios against peers, measured in one run
-# make fuzz    hostile input, and what the verifier accepts, for ten minutes each (SECONDS=600)
+# make fuzz    hostile input, what the verifier accepts, and all engines against each other, for ten
+#              minutes each (SECONDS=600)
 # make soak    writers, readers, iterators and killers at every kind of map (SECONDS=600)
 # make clean   remove what the others made
 #
@@ -49,7 +50,7 @@ bench: .venv/built
 fuzz: .venv/built
 	$(BIN)/pip install --quiet 'atheris>=2.3'
 	$(BIN)/python fuzz/soundness/build.py
-	for script in load_spec verifier; do \
+	for script in load_spec verifier engines; do \
 	    $(BIN)/python fuzz/$$script.py --seconds $(SECONDS) || exit 1; \
 	done
 
