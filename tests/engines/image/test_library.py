@@ -144,3 +144,43 @@ def test_calls_of_functions_elsewhere_go_by_the_table() -> None:
         library = Library(machine, [block])
         assert sorted(block.names) == ["far", "memcpy_like"]
         assert library.write(lambda start, behind: bytes(64))
+
+
+def test_a_switch_over_maps_makes_no_table_of_addresses() -> None:
+    """LLVM likes such tables; in a library they would have to be filled in by a dynamic linker."""
+    from anybpf.engines.image.library import has_addresses
+    from anybpf.engines.image.parts import Parts
+
+    text = (
+        "@anybpf_imports = external hidden constant [4 x ptr]\n"
+        "define ptr @anybpf_entry(i32 %x) {\nswitch i32 %x, label %d [\n"
+        + "".join(f"i32 {i}, label %c{i}\n" for i in range(4))
+        + "]\n"
+        + "".join(f"c{i}:\nbr label %e\n" for i in range(4))
+        + "d:\nret ptr null\ne:\n%r = phi ptr "
+        + ", ".join(
+            f"[getelementptr (ptr, ptr @anybpf_imports, i64 {3 * i % 4}), %c{i}]" for i in range(4)
+        )
+        + "\nret ptr %r\n}\n"
+    )
+    assert has_addresses(Parts("main", llvm.compile_ir(text, triple="x86_64-linux-gnu", pic=True)))
+
+    choice = "".join(f"if r6 == {n} goto l{n}\n" for n in range(5))
+    arms = "".join(f"l{n}:\nr1 = map[m{n}]\ngoto look\n" for n in range(5))
+    program = f"""
+r6 = *(u32 *)(r1 + 12)
+r0 = 0
+*(u32 *)(r10 - 4) = r0
+{choice}r0 = 9
+exit
+{arms}look:
+r2 = r10
+r2 += -4
+call bpf_map_lookup_elem
+if r0 == 0 goto out
+r0 = 1
+out:
+exit
+"""
+    maps = [map_spec(f"m{n}", "hash") for n in range(5)]
+    assert compile_image(collection(program, maps=maps))

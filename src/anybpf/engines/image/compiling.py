@@ -7,13 +7,15 @@ What an image is, is said in ``table`` and ``library``; how programs become mach
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from anybpf import __version__, _core
 from anybpf.engines.identity import layout_digest, tables_digest
 from anybpf.engines.image import table as t
-from anybpf.engines.image.library import Block, Library
+from anybpf.engines.image.library import Block, Library, has_addresses
+from anybpf.engines.image.parts import Parts
 from anybpf.engines.image.reading import content_hash, signed_bytes
 from anybpf.engines.prepare import prepare
 from anybpf.engines.prepared import Prepared
@@ -29,11 +31,14 @@ if TYPE_CHECKING:
 SHA256: Final = "SHA256"
 NO_HASH: Final = "none"
 HASHES: Final = (SHA256, NO_HASH)
+# As far as LLVM turns a switch into a table, it does so with numbers and with addresses alike.
+_NO_TABLES: Final = '"no-jump-tables"="true"'
 _ENTRY: Final = "anybpf_entry"
 _FUNCTION: Final = "anybpf_function_"
 _PREFIX: Final = "bpf_"
 _TABLE: Final = "@anybpf_imports = external global"
-_OWN_TABLE: Final = "@anybpf_imports = external hidden global"
+# Nobody writes it once code runs, so tables of places in it are kept as distances.
+_OWN_TABLE: Final = "@anybpf_imports = external hidden constant"
 
 
 class Lowered:
@@ -143,6 +148,10 @@ def lower(prepared: Prepared, triple: str) -> Lowered:
     # The table is part of the library: it is reached from the code without going by another.
     text = module.text.replace(_TABLE, _OWN_TABLE, 1)
     data = compile_ir(text, triple=triple, pic=True, name=prepared.name)
+    if has_addresses(Parts(prepared.name, data)):
+        # A switch became a table of pointers, which only a dynamic linker could fill in.
+        text = re.sub(r"^(define .*?) \{$", r"\1 " + _NO_TABLES + " {", text, flags=re.M)
+        data = compile_ir(text, triple=triple, pic=True, name=prepared.name)
     return Lowered(prepared, data, module.imports)
 
 

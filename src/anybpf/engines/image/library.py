@@ -359,6 +359,18 @@ class Library:
         return out
 
 
+def has_addresses(parts: Parts) -> bool:
+    """Whether the object's constants hold addresses, which depend on where it will lie."""
+    for machine in MACHINES.values():
+        if machine.number == parts.machine:
+            return any(
+                isinstance(machine.fixups.get(kind), Absolute)
+                for piece in parts.pieces.values()
+                for _, kind, _, _ in piece.relocations
+            )
+    return False
+
+
 def _hash_of(name: bytes) -> int:
     value = 0
     for byte in name:

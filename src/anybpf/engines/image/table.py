@@ -181,6 +181,8 @@ def document(image: Image) -> tuple[bytes, bytes]:
     blobs = _Blobs()
     spec = image.spec
     keys = {id(one): key for key, one in spec.maps.items()}
+    # What maps are to hold at first, as far as it is in the image.
+    there = {*image.programs, *spec.maps, *[one.name for one in spec.maps.values()]}
     value = {
         "name": spec.name,
         "platform": spec.platform,
@@ -197,7 +199,7 @@ def document(image: Image) -> tuple[bytes, bytes]:
         "imports": [list(row) for row in image.imports],
         "programs": {name: _program(one, blobs) for name, one in image.programs.items()},
         # In their order, which users see.
-        "maps": [[key, _map(one, blobs)] for key, one in spec.maps.items()],
+        "maps": [[key, _map(one, blobs, there)] for key, one in spec.maps.items()],
         "variables": [
             [name, _variable(one, keys[id(one.map)])]
             for name, one in spec.variables.items()
@@ -225,12 +227,13 @@ def _program(one: ImageProgram, blobs: _Blobs) -> dict[str, Any]:
 _MAP_FIELDS: Final = tuple(name for name in MapSpec.__slots__ if name not in ("contents", "inner"))
 
 
-def _map(spec: MapSpec, blobs: _Blobs) -> dict[str, Any]:
+def _map(spec: MapSpec, blobs: _Blobs, there: set[str]) -> dict[str, Any]:
     row = {name: getattr(spec, name) for name in _MAP_FIELDS}
-    row["inner"] = None if spec.inner is None else _map(spec.inner, blobs)
+    row["inner"] = None if spec.inner is None else _map(spec.inner, blobs, there)
     row["contents"] = [
         [blobs.add(key), value if isinstance(value, str) else blobs.add(value)]
         for key, value in spec.contents
+        if isinstance(value, bytes) or value in there
     ]
     return row
 
