@@ -56,13 +56,18 @@ def least_call(call: Callable[[], object], count: int, rounds: int) -> float:
     return best / count
 
 
-def make(domain: _core.Domain, number: int, kind: str, entries: int) -> _core.Map:
-    made = _core.Map(domain, number, kind, 4, 8, entries)
-    keys = array("I", range(entries))
-    random.Random(1).shuffle(keys)
-    done, status = made.update_many(keys, array("Q", range(entries)))
+def make(
+    domain: _core.Domain, number: int, kind: str, entries: int, key_size: int = 4
+) -> _core.Map:
+    made = _core.Map(domain, number, kind, key_size, 8, entries)
+    numbers = list(range(entries))
+    random.Random(1).shuffle(numbers)
+    keys = b"".join(number.to_bytes(key_size, sys.byteorder) for number in numbers)
+    values = bytes(entries * made.user_value_size)
+    done, status = made.update_many(keys, values)
     assert done == entries, _core.STATUSES[status]
-    made.set_codec("u4", "u8")
+    if key_size <= 8:
+        made.set_codec(f"u{key_size}", "u8")
     return made
 
 
@@ -119,12 +124,12 @@ r0 <<= 17
 r6 ^= r0
 r0 = r6
 r0 &= {mask}
-*(u32 *)(r10 - 4) = r0
-*(u64 *)(r10 - 16) = r9
+{key}
+*(u64 *)(r10 - 24) = r9
 r2 = r10
-r2 += -4
+r2 += -16
 r3 = r10
-r3 += -16
+r3 += -24
 r4 = 0
 r1 = 0 ll
 {call}
@@ -133,6 +138,11 @@ if r9 != 0 goto again
 r0 = r7
 exit
 """
+KEYS = {
+    4: "*(u32 *)(r10 - 16) = r0",
+    8: "*(u64 *)(r10 - 16) = r0",
+    16: "*(u64 *)(r10 - 16) = r0\nr0 = 0\n*(u64 *)(r10 - 8) = r0",
+}
 CALLS = {
     "nothing": "r0 = 0",
     "map_lookup_elem": "call 1\nif r0 == 0 goto +2\nr0 = *(u64 *)(r0 + 0)\nr7 += r0",
@@ -143,7 +153,8 @@ CALLS = {
 def program_of(
     domain: _core.Domain, number: int, made: _core.Map, call: str, entries: int, count: int
 ) -> _core.Program:
-    code = assemble(LOOP.format(count=count, mask=entries - 1, call=CALLS[call]))
+    key = KEYS[made.key_size]
+    code = assemble(LOOP.format(count=count, mask=entries - 1, key=key, call=CALLS[call]))
     helpers = []
     for insn in code:
         if insn.opcode == 0x18:
@@ -156,12 +167,16 @@ def program_of(
 
 
 def from_programs(domain: _core.Domain, kinds: list[str], rounds: int) -> None:
-    print(f"From a program in the interpreter, random keys, {NUMBER}:")
+    print("From a program in the interpreter, random keys, values of 8 bytes:")
     count = 5_000
     targets = {SMALL: 8.0, LARGE: 90.0}
+    sizes = {SMALL: (4, 8, 16), LARGE: (4,)}
     for entries in (SMALL, LARGE):
-        for kind in kinds:
-            made = make(domain, 1, kind, entries)
+        cases = [
+            (each, size) for each in kinds for size in sizes[entries] if "hash" in each or size == 4
+        ]
+        for kind, key_size in cases:
+            made = make(domain, 1, kind, entries, key_size)
             times: dict[str, float] = {}
             programs = {
                 call: program_of(domain, number, made, call, entries, count)
@@ -172,8 +187,9 @@ def from_programs(domain: _core.Domain, kinds: list[str], rounds: int) -> None:
                     ns = least_call(program, count, 1)
                     times[call] = min(ns, times.get(call, ns))
             for call in list(CALLS)[1:]:
-                target = targets[entries] if kind == "hash" else None
-                report(f"{kind}, {entries} entries: {call}", times[call] - times["nothing"], target)
+                target = targets[entries] if kind in ("hash", "array") else None
+                what = f"{kind}, {entries} keys of {key_size}: {call}"
+                report(what, times[call] - times["nothing"], target)
             for program in programs.values():
                 program.close()
             made.close()
@@ -244,7 +260,9 @@ def main() -> None:
     from_python(domain, kinds, rounds)
     in_batches(domain, kinds, max(3, rounds // 8))
     if hasattr(_core, "Program"):
-        from_programs(domain, kinds, rounds)
+        per_cpu = [kind for kind in ("percpu_hash", "lru_percpu_hash", "percpu_array")
+                   if kind in _core.KINDS]  # fmt: skip
+        from_programs(domain, [*kinds, *per_cpu], rounds)
     else:
         print("From programs: not measured: this build has no interpreter")
     against_the_kernel(domain, kinds, rounds)
