@@ -31,7 +31,7 @@ _SECONDS: Final = 300.0
 @lru_cache
 def compilers() -> dict[str, list[str]]:
     """The C compilers of this machine by name, and the one inside of the ``ziglang`` wheel."""
-    found = {}
+    found: dict[str, list[str]] = {}
     for name in ("gcc", "clang", "clang-19", "cc"):
         path = shutil.which(name)
         if path and not (name == "cc" and found):
@@ -61,8 +61,12 @@ def make(
         raise CompilerError(f"{' '.join(command)} does not take emitted C:\n{done.text[:2000]}")
 
 
-def attach(programs: Sequence[tuple[_core.Program, Prepared]], checks: str = UNPROVED) -> None:
+def attach(
+    programs: Sequence[tuple[_core.Program, Prepared]],
+    checks: str = UNPROVED,
+    flags: Sequence[str] = FLAGS,
+) -> None:
     """From now on these programs run as what a C compiler makes of them."""
-    library = build(emit_c([prepared for _, prepared in programs], checks))
+    library = build(emit_c([prepared for _, prepared in programs], checks), flags=flags)
     for program, prepared in programs:
         library.attach(program, source_of(prepared), checks)

@@ -306,7 +306,7 @@ class _File:
             "};",
             "",
             "const struct anybpf_c_image anybpf_image = {",
-            '    {"ANYBPFC1"}, ANYBPF_ABI, '
+            "    {'A', 'N', 'Y', 'B', 'P', 'F', 'C', '1'}, ANYBPF_ABI, "
             f"{len(self.programs)}, {len(self.cells)}, programs, imports, anybpf_imports,",
             "};",
         ]
