@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -250,3 +251,23 @@ def test_constants_are_compiled_in(runtime: Runtime) -> None:
         assert loaded.variable("limit").data == bytes(4)
     with pytest.raises(InputError, match="before compiling"):
         runtime.load(data, variables={"limit": 3})
+
+
+def test_values_of_the_configuration_are_compiled_in(
+    runtime: Runtime, build: Callable[..., Path]
+) -> None:
+    from anybpf.objects import load_spec
+
+    object_file = build(
+        """
+        #include <linux/bpf.h>
+        extern int CONFIG_HZ __attribute__((section(".kconfig")));
+        __attribute__((section("xdp"))) int p(struct xdp_md *c) { return CONFIG_HZ == 250 ? 2 : 1; }
+        """
+    )
+    for text, wanted in (("CONFIG_HZ=250\n", 2), ("CONFIG_HZ=100\n", 1)):
+        data = compile_image(load_spec(object_file), kconfig=text)
+        with runtime.load(data) as loaded:
+            assert loaded.program().test_run(PACKET).retval == wanted
+    with pytest.raises(errors.LinkError, match="CONFIG_HZ"):
+        compile_image(load_spec(object_file))

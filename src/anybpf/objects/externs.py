@@ -124,6 +124,26 @@ def resolve_externs(
     return work.spec
 
 
+def resolve_config(
+    spec: CollectionSpec, kconfig: str = "", values: Mapping[str, int] | None = None
+) -> CollectionSpec:
+    """The same for what stands in the configuration; other externs are left to the verifier.
+
+    The spec itself, if it asks for nothing of that.
+    """
+    others = {name: one for name, one in spec.externs.items() if one.section != KCONFIG}
+    if len(others) == len(spec.externs):
+        return spec
+    for name in others:
+        del spec.externs[name]
+    try:
+        out = resolve_externs(spec, kconfig, values)
+    finally:
+        spec.externs.update(others)
+    out.externs.update(others)
+    return out
+
+
 class _Resolver:
     """One run of `resolve_externs`."""
 

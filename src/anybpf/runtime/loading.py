@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from anybpf import _core
 from anybpf.engines import Prepared, prepare
 from anybpf.engines.image.reading import is_library
-from anybpf.errors import AnyBPFError, InputError, NotFound, NotSupported, VerifierError
+from anybpf.errors import InputError, NotFound, NotSupported, VerifierError
 from anybpf.maps import Map
 from anybpf.maps.failures import STATUS
 from anybpf.objects import load_spec
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from anybpf.runtime.runtime import Runtime
     from anybpf.verifier import Budget, Verification
 
-_KCONFIG: Final = ".kconfig"
 # A file: its path, or its bytes.
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | None
 
@@ -68,12 +67,12 @@ def load(
 ) -> Collection:
     """Load an object file, a :class:`CollectionSpec`, or a native image into a runtime.
 
-    Every program of an object is verified first; :class:`VerifierError` says what was not proved, and then
-    nothing is loaded. ``runtime`` is the process's own for ``platform`` unless one is given.
-    ``programs`` picks some (without it, all that load by themselves), ``maps`` are existing maps
-    to be used by name, ``variables`` initial values by name. ``pin_root`` is where maps with a pin
-    by name lie, ``owner`` whose quota counts. ``kconfig`` and ``kconfig_values`` answer what the
-    object asks of the system's configuration.
+    Every program of an object is verified first; :class:`VerifierError` says what was not proved,
+    and then nothing is loaded. ``runtime`` is the process's own for ``platform`` unless one is
+    given. ``programs`` picks some (without it, all that load by themselves), ``maps`` are existing
+    maps to be used by name, ``variables`` initial values by name. ``pin_root`` is where maps with a
+    pin by name lie, ``owner`` whose quota counts. ``kconfig`` and ``kconfig_values`` answer what
+    the object asks of the system's configuration.
 
     ``engine`` is how programs run: "interpret", or "jit", which compiles them before this returns,
     or "auto", which interprets them at once and compiles those that turn out to run a lot.
@@ -148,8 +147,10 @@ class _Load:
         self.engine: str = self._allowed_engine(engine, what)
         for policy in runtime.policies:
             policy.check_signature(self.data, signature, what)
-        if any(extern.section == _KCONFIG for extern in self.spec.externs.values()):
-            self.spec = _configured(self.spec, kconfig, kconfig_values)
+        if self.spec.externs:
+            from anybpf.objects.externs import resolve_config
+
+            self.spec = resolve_config(self.spec, kconfig, kconfig_values)
         for name, value in (variables or {}).items():
             self._set(name, value)
         self.chosen: dict[str, ProgramSpec] = self._choose(programs)
@@ -546,21 +547,3 @@ def _whole(source: Source) -> tuple[bytes, str]:
     if isinstance(source, (bytes, bytearray, memoryview)):
         return bytes(source), ""
     raise InputError(f"a proof is a path or bytes, not {type(source).__name__}")
-
-
-def _configured(
-    spec: CollectionSpec, kconfig: str, values: Mapping[str, int] | None
-) -> CollectionSpec:
-    """The configuration's values filled in; other externs are left to the verifier."""
-    from anybpf.objects.externs import resolve_externs
-
-    others = {name: one for name, one in spec.externs.items() if one.section != _KCONFIG}
-    for name in others:
-        del spec.externs[name]
-    try:
-        out = resolve_externs(spec, kconfig, values)
-    except AnyBPFError:
-        spec.externs.update(others)
-        raise
-    out.externs.update(others)
-    return out

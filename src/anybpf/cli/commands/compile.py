@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anybpf.cli.app import DONE, Parser, add_command
-from anybpf.cli.files import Input, write_whole
+from anybpf.cli.files import Input, read_text, write_whole
 from anybpf.cli.output import plural, print_json, print_lines, table
 from anybpf.errors import InputError
 
@@ -66,6 +66,9 @@ def configure(subparsers: argparse._SubParsersAction[Parser], summary: str) -> N
         "--program", metavar="P", action="append", help="only this program; may be repeated"
     )
     parser.add_argument(
+        "--kconfig", metavar="FILE", help="the kernel configuration that objects may ask for"
+    )
+    parser.add_argument(
         "--proof", metavar="P", help="of `anybpf verify --proof`: in place of the analysis"
     )
     parser.add_argument(
@@ -78,6 +81,7 @@ def configure(subparsers: argparse._SubParsersAction[Parser], summary: str) -> N
 
 def run(args: argparse.Namespace) -> int:
     from anybpf import platforms
+    from anybpf.objects.externs import resolve_config
 
     platforms.get(args.platform)  # a name that is not known is a matter of usage
     if args.show:
@@ -95,8 +99,9 @@ def run(args: argparse.Namespace) -> int:
     data = source.getvalue()
     spec = _read(source, args.platform)
     proof = _proof(args, data)
+    kconfig = read_text(args.kconfig) if args.kconfig else ""
     if args.emit == "c":
-        return _emit_c(args, spec, proof)
+        return _emit_c(args, resolve_config(spec, kconfig), proof)
     from anybpf.engines.image.compiling import compile_image
 
     image = compile_image(
@@ -107,6 +112,7 @@ def run(args: argparse.Namespace) -> int:
         data=data if args.hash == "SHA256" else None,
         key=key,
         proof=proof,
+        kconfig=kconfig,
     )
     write_whole(Path(args.output), image)
     _tell(args, image)

@@ -20,6 +20,7 @@ from anybpf.engines.image.reading import content_hash, signed_bytes
 from anybpf.engines.prepare import prepare
 from anybpf.engines.prepared import Prepared
 from anybpf.errors import InputError, NotFound, NotSupported, VerifierError
+from anybpf.objects.externs import resolve_config
 from anybpf.objects.specs import CollectionSpec, ProgramSpec
 from anybpf.platforms import Platform
 from anybpf.platforms import get as get_platform
@@ -62,13 +63,16 @@ def compile_image(
     key: Any = None,
     budget: Budget | None = None,
     proof: Proof | None = None,
+    kconfig: str = "",
 ) -> bytes:
     """The shared library. ``programs`` are keys of the spec's; without them, all.
 
     ``target`` is LLVM's name of a machine and system, this one without it. ``data`` are the
     object's bytes, whose hash is noted. ``key`` signs (see :func:`signing.private_key`). A
-    ``proof`` takes the place of the analysis.
+    ``proof`` takes the place of the analysis. ``kconfig`` is the text of the configuration that
+    the object may ask for.
     """
+    spec = resolve_config(spec, kconfig)
     found = get_platform(platform or spec.platform or "linux")
     proved = prove(spec, found, chosen(spec, programs), budget, proof)
     triple = triple_of(target)
