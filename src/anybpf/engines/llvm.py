@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 # Dividing by a 32-bit instruction where both sides happen to be small costs more in compares and
 # jumps than it saves on today's processors.
 _X86_FEATURES: Final = "-idivq-to-divl"
+# Multiplying vectors of 64-bit numbers takes five times as long as LLVM believes, but on AMD's: it
+# makes hashes slower by vectors of them.
+_SLOW_VECTORS: Final = "-avx512dq"
+_QUICK_VECTORS: Final = "znver"
 
 _lock = Lock()
 _binding: ModuleType | None = None
@@ -63,6 +67,8 @@ def host() -> Host:
         features = [llvm.get_host_cpu_features().flatten()]
         if triple.startswith("x86_64"):
             features.append(_X86_FEATURES)
+            if not llvm.get_host_cpu_name().startswith(_QUICK_VECTORS):
+                features.append(_SLOW_VECTORS)
         elif sys.platform in ("darwin", "win32"):
             features.append("+reserve-x18")  # the system's own there
         version = ".".join(str(part) for part in llvm.llvm_version_info)

@@ -71,7 +71,7 @@ def print_module(
     prefix: str = "",
     lines: bool = False,
 ) -> Module:
-    """The module. ``prefix`` begins the names that it defines, ``lines`` adds places in the code."""
+    """The module: ``prefix`` begins what it defines, ``lines`` adds places in the code."""
     printer = _Printer(plan, layout, imports, prefix, lines)
     return printer.run()
 
@@ -91,6 +91,8 @@ class _Printer:
         self.intrinsics: set[str] = set()
         self.metadata: list[str] = []
         self.places: dict[tuple[int, int], int] = {}
+        # What shifts to the right shifted, by instruction: rotations are of that.
+        self.before_shift: dict[int, str] = {}
         self.next_name: int = 0
         self.suffix: str = ""
         self.one: FunctionPlan = plan.functions[0]
@@ -294,6 +296,8 @@ class _Printer:
             distance = self.value(f"mul i64 {left}, {p.FRAME_SIZE}")
             stack = self.field("run.stack")
             self.emit(f"%r10p = getelementptr i8, ptr {stack}, i64 {distance}")
+        for low, size in one.slots.items():
+            self.emit(f"%slot{-low} = alloca [{size} x i8], align 8")
 
     def callback(self, one: FunctionPlan) -> None:
         """The form in which helpers call a function back."""
@@ -480,6 +484,14 @@ class _Printer:
         self.set_narrow(insn.dst, self.compute(operation, "i32", self.narrow(insn.dst), b, insn))
 
     def compute(self, operation: int, kind: str, a: str, b: str, insn: Instruction) -> str:
+        rotation = self.one.rotations.get(self.index)
+        if rotation is not None:
+            self.intrinsic(f"declare {kind} @llvm.fshl.{kind}({kind}, {kind}, {kind})")
+            rotated = f"{kind} {self.before_shift[rotation.shift]}"
+            amount = f"{kind} {rotation.amount}"
+            return self.value(f"call {kind} @llvm.fshl.{kind}({rotated}, {rotated}, {amount})")
+        if operation == op.RSH:
+            self.before_shift[self.index] = a
         simple = _SIMPLE.get(operation)
         if simple is not None:
             return self.value(f"{simple} {kind} {a}, {b}")
@@ -575,6 +587,15 @@ class _Printer:
         base = self.pointer(register)
         return base if offset == 0 else self.value(f"getelementptr i8, ptr {base}, i64 {offset}")
 
+    def place_of(self, access: Access, register: int, offset: int) -> str:
+        """The address of an access, compared with its bounds if need be."""
+        if access.slot is not None and access.place is not None:
+            distance = access.place - access.slot
+            return self.value(f"getelementptr i8, ptr %slot{-access.slot}, i64 {distance}")
+        address = self.address(register, offset)
+        self.check(access, address)
+        return address
+
     def check(self, access: Access, address: str) -> None:
         if not access.check:
             return
@@ -586,16 +607,25 @@ class _Printer:
             inside = self.value(f"icmp ule i64 {distance}, {p.FRAME_SIZE - access.size}")
             self.stop_unless(inside, "anybpf_native_fault", self.told(access, number))
             return
-        # The region where it should be, inline; else whatever region there is.
-        region = _REGIONS.get(access.check, "first_area")
-        what = "writable_size" if access.write else "size"
-        start = self.load_region(region, "start")
-        size = self.load_region(region, what)
+        if access.check == p.MAP_CHECK:
+            shape = self.plan.source.maps[access.map]
+            values = self.symbol(f"anybpf_values_{access.map}", None)
+            start = self.value(f"ptrtoint ptr {values} to i64")
+            size = str(((shape.value_size + 7) & ~7) * shape.max_entries)
+        else:
+            region = _REGIONS.get(access.check, "first_area")
+            start = self.load_region(region, "start")
+            size = self.load_region(region, "writable_size" if access.write else "size")
         distance = self.value(f"sub i64 {number}, {start}")
-        room = self.value(f"sub i64 {size}, {distance}")
-        begins = self.value(f"icmp ult i64 {distance}, {size}")
-        ends = self.value(f"icmp uge i64 {room}, {access.size}")
-        inside = self.value(f"and i1 {begins}, {ends}")
+        # What does not change in a loop is apart from what does.
+        fits = self.value(f"icmp uge i64 {size}, {access.size}")
+        room = self.value(f"sub i64 {size}, {access.size - 1}")
+        limit = self.value(f"select i1 {fits}, i64 {room}, i64 0")
+        inside = self.value(f"icmp ult i64 {distance}, {limit}")
+        if access.kind in _WHOLE:
+            self.stop_unless(inside, "anybpf_native_fault", self.told(access, number))
+            return
+        # It may be in some other region yet.
         done, ask = self.label(), self.label()
         outside = self.value(f"xor i1 {inside}, true")
         self.emit(f"br i1 {outside}, label %{ask}, label %{done}{_UNLIKELY}")
@@ -613,8 +643,7 @@ class _Printer:
         return f", i64 {number}, i32 {access.size}, i32 {1 if access.write else 0}"
 
     def load(self, insn: Instruction, access: Access) -> None:
-        address = self.address(insn.src, insn.offset)
-        self.check(access, address)
+        address = self.place_of(access, insn.src, insn.offset)
         kind = _BITS[access.size]
         align = access.size if access.aligned else 1
         tail = f", align {align}{_scope(access.kind)}"
@@ -638,8 +667,7 @@ class _Printer:
             self.set(insn.dst, value)
 
     def store(self, insn: Instruction, cls: int, access: Access) -> None:
-        address = self.address(insn.dst, insn.offset)
-        self.check(access, address)
+        address = self.place_of(access, insn.dst, insn.offset)
         kind = _BITS[access.size]
         align = access.size if access.aligned else 1
         tail = f", align {align}{_scope(access.kind)}"
@@ -656,8 +684,7 @@ class _Printer:
 
     def atomic(self, insn: Instruction, access: Access) -> None:
         loads = insn.imm == op.LOAD_ACQUIRE
-        address = self.address(insn.src if loads else insn.dst, insn.offset)
-        self.check(access, address)
+        address = self.place_of(access, insn.src if loads else insn.dst, insn.offset)
         size = access.size
         kind = _BITS[size]
         if size > 1 and not access.aligned:
@@ -776,10 +803,7 @@ class _Printer:
         """src/core/maps/arrays.c: copies one after the other, entries of whole words in each."""
         shape = self.plan.source.maps[call.map]
         stride = (shape.value_size + 7) & ~7
-        # What is compared must be what is used; nobody else writes to the frame.
-        own = self.one.pointers.frame.get(self.index, 0) >> 2 & 1
-        how = "load" if own else "load volatile"
-        key = self.value(f"{how} i32, ptr {self.pointer(2)}, align 1")
+        key = self.value(f"load i32, ptr {self.pointer(2)}, align 1")
         if self.plan.source.unwritten_reads:
             key = self.value(f"freeze i32 {key}")
         inside = self.value(f"icmp ult i32 {key}, {shape.max_entries}")
@@ -805,7 +829,8 @@ class _Printer:
             arguments = f"ptr %run, ptr {shared}, ptr {self.pointer(2)}"
             self.set(0, self.value(self.runtime("anybpf_native_delete", arguments)))
             return
-        arguments = f"ptr %run, ptr {shared}, ptr {self.pointer(2)}, ptr {self.pointer(3)}, i64 {self.number(4)}"
+        key, value = self.pointer(2), self.pointer(3)
+        arguments = f"ptr %run, ptr {shared}, ptr {key}, ptr {value}, i64 {self.number(4)}"
         self.set(0, self.value(self.runtime("anybpf_native_update", arguments)))
 
 
@@ -820,6 +845,8 @@ _SIMPLE: Final = {
     op.ADD: "add", op.SUB: "sub", op.MUL: "mul", op.OR: "or", op.AND: "and", op.XOR: "xor",
 }  # fmt: skip
 _SHIFTS: Final = {op.LSH: "shl", op.RSH: "lshr", op.ARSH: "ashr"}
+# Accesses of these kinds go to one region and to no other.
+_WHOLE: Final = ("ctx", "packet")
 _REGIONS: Final = {p.CONTEXT_CHECK: "context", p.PACKET_CHECK: "packet"}
 _COMPARE: Final = {
     op.JEQ: "eq", op.JNE: "ne", op.JGT: "ugt", op.JGE: "uge", op.JLT: "ult", op.JLE: "ule",

@@ -1,23 +1,37 @@
 """What compiled code does at each instruction, decided once for all printers.
 
 Frames: a function whose frame nobody else looks at has it on the machine's stack; one that hands
-addresses of it to helpers, which look at the regions of the run, has it in ``run->stack``. Accesses:
-what was proved is not compared again. Calls: maps are looked up without helpers where the map is
-known. Loops: those that may go on for long look at the clock now and then.
+addresses of it to helpers, which look at the regions of the run, has it in ``run->stack``.
+Accesses: what was proved is not compared again. Calls: maps are looked up without helpers where the
+map is known. Loops: those that may go on for long look at the clock now and then.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from anybpf.engines.lowering import rotations
 from anybpf.engines.lowering.graph import Block, Function, functions_of, reachable, refused
-from anybpf.engines.lowering.pointers import FRAME, NUMBER, POINTER, Pointers, find, join
-from anybpf.engines.lowering.source import ALL, UNPROVED, Source
+from anybpf.engines.lowering.pointers import (
+    FRAME,
+    KINDS,
+    NUMBER,
+    POINTER,
+    Pointers,
+    find,
+    frame_address,
+    join,
+    place_of,
+)
+from anybpf.engines.lowering.pointers import FRAME_SIZE as FRAME_SIZE
+from anybpf.engines.lowering.rotations import Rotation
+from anybpf.engines.lowering.slots import Range, own_slots
+from anybpf.engines.lowering.source import ALL, UNPROVED, MapShape, Source
 from anybpf.engines.lowering.turns import FAR, spend
 from anybpf.isa import Instruction
 from anybpf.isa import opcodes as op
+from anybpf.verifier.facts import MIXED_KIND
 
-FRAME_SIZE: Final = 512
 MOST_FRAMES: Final = 8
 
 # Where a frame lies.
@@ -29,6 +43,7 @@ NO_CHECK: Final = ""
 FRAME_CHECK: Final = "frame"
 CONTEXT_CHECK: Final = "context"
 PACKET_CHECK: Final = "packet"
+MAP_CHECK: Final = "map"
 ANY_CHECK: Final = "any"
 
 # What accesses of two different kinds never have in common; other kinds may meet any.
@@ -73,7 +88,7 @@ TAIL_CALL: Final = "tail_call"
 class Access:
     """A load, store or atomic operation. ``once``: others may write there at the same time."""
 
-    __slots__ = ("aligned", "check", "kind", "once", "size", "write")
+    __slots__ = ("aligned", "check", "kind", "map", "once", "place", "size", "slot", "write")
 
     def __init__(self, kind: str, check: str, size: int, write: bool, aligned: bool) -> None:
         self.kind: str = kind
@@ -82,6 +97,11 @@ class Access:
         self.write: bool = write
         self.aligned: bool = aligned
         self.once: bool = kind not in ("ctx", "stack", "packet")
+        # The array whose values it should touch, if that is to be looked at.
+        self.map: int = -1
+        # Where in the frame, from its end, and which of the function's slots holds it; or None.
+        self.place: int | None = None
+        self.slot: int | None = None
 
 
 class Call:
@@ -102,6 +122,8 @@ class Call:
 class FunctionPlan:
     """One function. ``spends`` has what each turn of a loop costs, by block whose end jumps back.
 
+    ``slots`` are first byte, from the frame's end, and size of what is kept apart from the frame.
+    ``rotations`` are ORs that rotate what was there before another instruction shifted it.
     ``typed`` are the parameters among r1 to r5 that are pointers at every call. ``counted``: the
     run's count of frames, and with it the region of the stack, must be right while it runs.
     """
@@ -117,6 +139,8 @@ class FunctionPlan:
         "loads_frozen",
         "may_goto",
         "pointers",
+        "rotations",
+        "slots",
         "spends",
         "typed",
         "uses_frame",
@@ -126,10 +150,12 @@ class FunctionPlan:
         self.function: Function = function
         self.blocks: list[Block] = []
         self.pointers: Pointers = Pointers()
+        self.rotations: dict[int, Rotation] = {}
         self.accesses: dict[int, Access] = {}
         self.calls: dict[int, Call] = {}
         self.spends: dict[int, int] = {}
         self.frame: str = ON_MACHINE
+        self.slots: dict[int, int] = {}
         self.uses_frame: bool = False
         self.counted: bool = False
         self.can_stop: bool = False
@@ -138,7 +164,7 @@ class FunctionPlan:
 
 
 class Plan:
-    """A whole program. ``functions`` in the order of the code; those nobody calls have no blocks."""
+    """A whole program; functions are in the order of the code, unused ones without blocks."""
 
     __slots__ = ("checks", "functions", "source")
 
@@ -160,7 +186,10 @@ def make_plan(source: Source, checks: str = UNPROVED) -> Plan:
         one = plan.functions[each]
         _plan_calls(plan, one)
         _plan_accesses(plan, one)
+        one.rotations = rotations.find(source, one.blocks)
     _plan_frames(plan, order, recursive)
+    for each in order:
+        _plan_slots(plan, plan.functions[each])
     _plan_spending(plan, order)
     _plan_stops(plan, order)
     return plan
@@ -216,7 +245,7 @@ def _find_pointers(plan: Plan, order: list[int]) -> None:
             parameters = [NUMBER] * op.REGISTERS
         else:
             parameters = entered[number]
-        parameters[op.FRAME_POINTER] = FRAME
+        parameters[op.FRAME_POINTER] = frame_address(0)
         one.typed = sum(
             1 << r for r in range(1, 6) if parameters[r] & (NUMBER | POINTER) == POINTER
         )
@@ -247,11 +276,12 @@ def _plan_calls(plan: Plan, one: FunctionPlan) -> None:
             elif insn.opcode == op.CALL_IMM and insn.src == op.CALL_LOCAL:
                 one.calls[index] = Call(LOCAL, one.function.calls.get(index, -1))
             elif insn.opcode == op.CALL_IMM:
-                one.calls[index] = _helper_call(plan, insn, one.pointers.maps.get(index, -1))
+                one.calls[index] = _helper_call(plan, one, index, insn)
 
 
-def _helper_call(plan: Plan, insn: Instruction, map_index: int) -> Call:
+def _helper_call(plan: Plan, one: FunctionPlan, index: int, insn: Instruction) -> Call:
     source = plan.source
+    map_index = one.pointers.maps.get(index, -1)
     name = source.helpers[insn.imm] if 0 <= insn.imm < len(source.helpers) else ""
     call = Call(HELPER, insn.imm, map_index)
     if insn.imm < len(source.arguments):
@@ -259,15 +289,38 @@ def _helper_call(plan: Plan, insn: Instruction, map_index: int) -> Call:
     call.can_stop = name not in _HARMLESS
     call.chains = name == TAIL_CALL
     direct = _DIRECT.get(name)
-    if direct is None or plan.checks == ALL or not 0 <= map_index < len(source.maps):
+    if direct is None or not 0 <= map_index < len(source.maps):
         return call
     shape = source.maps[map_index]
+    proved = plan.checks != ALL and source.proved
+    if not _passes_frame(one, index, shape, direct == DIRECT_UPDATE, proved):
+        return call
     if shape.open and shape.kind in _ARRAYS + _TABLES:
         call.kind = direct
         call.can_stop = False
         if direct == DIRECT_LOOKUP and shape.kind in _ARRAYS:
             call.kind = ARRAY_LOOKUP
     return call
+
+
+def _passes_frame(
+    one: FunctionPlan, index: int, shape: MapShape, updates: bool, proved: bool
+) -> bool:
+    """Whether key and value lie in the frame, inside it as far as the proof does not say so.
+
+    Maps read keys more than once: what others may change meanwhile goes through helpers, which
+    copy it.
+    """
+    sizes = {2: shape.key_size}
+    if updates:
+        sizes[3] = shape.value_size
+    for register, size in sizes.items():
+        value = one.pointers.at_call[index][register]
+        place = place_of(value)
+        inside = proved if place is None else place + size <= 0
+        if value & KINDS != FRAME or not inside:
+            return False
+    return True
 
 
 def _plan_accesses(plan: Plan, one: FunctionPlan) -> None:
@@ -301,6 +354,12 @@ def _access(plan: Plan, one: FunctionPlan, index: int, insn: Instruction, cls: i
         check = _CHECKS.get(kind, ANY_CHECK)
         if kind == "stack" and not one.pointers.frame.get(index, 0) >> base & 1:
             check = ANY_CHECK  # a caller's
+        if kind == "map_value" and fact is not None and fact.map >= 0:
+            number = plan.source.map_of_fact[fact.map]
+            if number >= 0 and plan.source.maps[number].kind == "array":
+                made = Access(kind, MAP_CHECK, size, write, aligned)
+                made.map = number
+                return made
         if index in plan.source.pointers and insn.offset < 0:
             check = NO_CHECK  # the header in front of the context is always there
     return Access(kind, check, size, write, aligned)
@@ -367,6 +426,48 @@ def _shows_frame(one: FunctionPlan, looks: dict[int, bool]) -> bool:
         access.check == ANY_CHECK and one.pointers.frame.get(index, 0) & 0x3FF
         for index, access in one.accesses.items()
     )
+
+
+def _plan_slots(plan: Plan, one: FunctionPlan) -> None:
+    """Which bytes of the frame nobody reaches but by addresses that are known here and now."""
+    if not plan.source.proved or one.pointers.spills:
+        return
+    direct: list[Range] = []
+    others: list[Range] = []
+    for index, access in one.accesses.items():
+        access.place = one.pointers.places.get(index)
+        fact = plan.source.facts.accesses.get(index)
+        if access.place is not None and -FRAME_SIZE <= access.place <= -access.size:
+            direct.append((access.place, access.place + access.size))
+        elif fact is not None and fact.kind == "stack":
+            others.append((fact.low, fact.high))
+        elif fact is None or fact.kind == MIXED_KIND:
+            return
+    for index, call in one.calls.items():
+        for register in range(1, 6):
+            value = one.pointers.at_call[index][register]
+            if value & FRAME:
+                others.append(_seen(plan, call, register, place_of(value)))
+    one.slots = own_slots(direct, others)
+    for access in one.accesses.values():
+        if access.place is not None:
+            access.slot = next(
+                (low for low, size in one.slots.items() if low <= access.place < low + size), None
+            )
+
+
+def _seen(plan: Plan, call: Call, register: int, place: int | None) -> Range:
+    """What of the frame a call may reach through an address there."""
+    if place is None:
+        return -FRAME_SIZE, 0
+    if call.kind in (ARRAY_LOOKUP, DIRECT_LOOKUP, DIRECT_UPDATE, DIRECT_DELETE):
+        shape = plan.source.maps[call.map]
+        if register == 2:
+            return place, place + shape.key_size
+        if register == 3 and call.kind == DIRECT_UPDATE:
+            return place, place + shape.value_size
+    # Callees may go down from what they were given, too: only helpers go up.
+    return (place, 0) if call.kind == HELPER else (-FRAME_SIZE, 0)
 
 
 def _plan_spending(plan: Plan, order: list[int]) -> None:

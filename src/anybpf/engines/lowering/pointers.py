@@ -15,12 +15,14 @@ from anybpf.engines.lowering.source import Source
 from anybpf.isa import Instruction
 from anybpf.isa import opcodes as op
 
-# What a register may hold, as bits; above them, one more than the index of the map that it is.
+# What a register may hold, as bits; above them, one more than the index of the map that it is, or
+# for addresses in the frame how far they lie above its begin, plus one; 0 is for what is not known.
 NUMBER: Final = 1
 POINTER: Final = 2
 FRAME: Final = 4  # a pointer into this function's frame
 KINDS: Final = 7
-_MAP_SHIFT: Final = 3
+_MORE: Final = 3
+FRAME_SIZE: Final = 512
 
 State = list[int]
 
@@ -29,17 +31,19 @@ class Pointers:
     """What is known before each instruction of a function that can be reached.
 
     ``typed`` has a bit for each register that holds a pointer on every way there, ``frame`` one for
-    each that may lead into the frame, ``maps`` the map that r1 is at a call. ``spills``: the frame's
-    address is stored somewhere, or computed with as a number. ``at_call`` has r0 to r10 before each
-    call of a function of the program.
+    each that may lead into the frame, ``maps`` the map that r1 is at a call. ``places`` has, for
+    accesses through an address in the frame that is the same each time, where it is: below 0, from
+    the frame's end. ``spills``: the frame's address is stored somewhere, or computed with as a
+    number. ``at_call`` has r0 to r10 before each call.
     """
 
-    __slots__ = ("at_call", "frame", "maps", "spills", "typed")
+    __slots__ = ("at_call", "frame", "maps", "places", "spills", "typed")
 
     def __init__(self) -> None:
         self.typed: dict[int, int] = {}
         self.frame: dict[int, int] = {}
         self.maps: dict[int, int] = {}
+        self.places: dict[int, int] = {}
         self.at_call: dict[int, State] = {}
         self.spills: bool = False
 
@@ -51,14 +55,28 @@ def is_typed(value: int) -> bool:
 
 def map_of(value: int) -> int:
     """The map that it is for sure, or -1."""
-    return (value >> _MAP_SHIFT) - 1
+    return -1 if value & FRAME else (value >> _MORE) - 1
+
+
+def place_of(value: int) -> int | None:
+    """Where in the frame it points to for sure, from the frame's end; else None."""
+    if value & KINDS != FRAME or value >> _MORE == 0:
+        return None
+    return (value >> _MORE) - 1 - FRAME_SIZE
+
+
+def frame_address(place: int) -> int:
+    """The value of an address there."""
+    if -FRAME_SIZE <= place <= 0:
+        return FRAME | (place + FRAME_SIZE + 1) << _MORE
+    return FRAME
 
 
 def join(a: int, b: int) -> int:
     if a == b:
         return a
-    same = a >> _MAP_SHIFT == b >> _MAP_SHIFT
-    return (a & KINDS) | (b & KINDS) | ((a >> _MAP_SHIFT << _MAP_SHIFT) if same else 0)
+    same = a >> _MORE == b >> _MORE and (a ^ b) & FRAME == 0
+    return (a & KINDS) | (b & KINDS) | ((a >> _MORE << _MORE) if same else 0)
 
 
 def find(source: Source, function: Function, parameters: State) -> Pointers:
@@ -105,8 +123,15 @@ def _through(
             found.frame[index] = frame
             if insn.opcode in (op.CALL_IMM, op.CALL_REG):
                 found.maps[index] = map_of(state[1])
-            if index in function.calls:
                 found.at_call[index] = list(state)
+            cls = insn.opcode & op.CLASS_MASK
+            if cls in (op.LDX, op.ST, op.STX):
+                loads = cls == op.LDX or (
+                    insn.opcode & op.MODE_MASK == op.ATOMIC and insn.imm == op.LOAD_ACQUIRE
+                )
+                place = place_of(state[insn.src if loads else insn.dst])
+                if place is not None:
+                    found.places[index] = place + insn.offset
             if _spills(insn, state):
                 found.spills = True
         _step(source, index, insn, state)
@@ -141,7 +166,7 @@ def _step(source: Source, index: int, insn: Instruction, state: State) -> None:
         if insn.src == op.PSEUDO_MAP_VALUE:
             state[insn.dst] = POINTER
         elif insn.src == op.PSEUDO_MAP_FD:
-            state[insn.dst] = NUMBER | (insn.imm + 1) << _MAP_SHIFT
+            state[insn.dst] = NUMBER | (insn.imm + 1) << _MORE
         else:
             state[insn.dst] = NUMBER
     elif cls == op.LD:
@@ -168,6 +193,10 @@ def _compute(insn: Instruction, state: State) -> None:
         state[insn.dst] = state[insn.src] if copies else NUMBER
         return
     src = state[insn.src] if insn.opcode & op.X else NUMBER
+    place = place_of(dst)
+    if place is not None and not insn.opcode & op.X and operation in (op.ADD, op.SUB):
+        state[insn.dst] = frame_address(place + (insn.imm if operation == op.ADD else -insn.imm))
+        return
     if operation == op.ADD:
         if is_typed(dst) and not is_typed(src):
             state[insn.dst] = dst & KINDS | (src & FRAME)

@@ -16,7 +16,7 @@ from anybpf.isa import opcodes as op
 from anybpf.platforms.kinds import MAP_VALUE, MEMORY
 from anybpf.verifier.facts import Facts
 
-# Which accesses are compared with their bounds as they are made: those that were not proved, or all.
+# Which accesses are compared with their bounds when they are made: those not proved, or all.
 UNPROVED: Final = "unproved"
 ALL: Final = "all"
 CHECKS: Final = (UNPROVED, ALL)
@@ -59,6 +59,7 @@ class Source:
         "helpers",
         "index_of",
         "instructions",
+        "map_of_fact",
         "maps",
         "name",
         "pointers",
@@ -83,6 +84,8 @@ class Source:
         self.facts: Facts = Facts(len(self.instructions)) if facts is None else facts
         self.helpers: list[str] = []
         self.maps: list[MapShape] = []
+        # Which of the maps a fact means by its number, or -1.
+        self.map_of_fact: list[int] = []
         self.pointers: set[int] = set()
         self.returning: set[int] = set()
         # How many arguments each helper takes; five where that is not known.
@@ -110,6 +113,9 @@ def source_of(prepared: Prepared) -> Source:
     for spec in prepared.maps:
         sizes = spec.key_size, spec.value_size, spec.max_entries
         source.maps.append(MapShape(spec.name, spec.type, *sizes, not spec.flags & closing))
+    if prepared.proof is not None:
+        numbers = {id(spec): index for index, spec in enumerate(prepared.maps)}
+        source.map_of_fact = [numbers.get(id(spec), -1) for spec in prepared.proof.maps]
     _find_pointers(source, prepared)
     for index, name in enumerate(prepared.helpers):
         helper = prepared.platform.find_helper(_PREFIX + name, prepared.type.name)
