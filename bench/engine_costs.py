@@ -111,7 +111,7 @@ def compiling() -> None:
         lowering = cpu_ms(lambda source=source: jit.object_text(source))  # type: ignore[misc]
         whole = cpu_ms(lambda source=source: jit.compile_object(source))  # type: ignore[misc]
         with tempfile.TemporaryDirectory() as place:
-            cache = Cache(Path(place) / "cache")
+            cache = Cache(str(Path(place) / "cache"))
             jit.compile_object(source, cache=cache)
             program = engines.make(engines.REFERENCE, made, domain, size, [], [])
 
@@ -131,14 +131,10 @@ FIRST = """
 import sys
 from anybpf.runtime import Runtime
 with Runtime("linux") as runtime:
-    loaded = {load}
+    loaded = runtime.load(sys.argv[1], programs=["{program}"], engine="{engine}")
     done = loaded.programs["{program}"].test_run(bytes(1500))
     assert done.retval == 2, done.retval
 """
-LOADS = {
-    "interpret": "runtime.load(sys.argv[1], programs=['{program}']{engine})",
-    "jit": "runtime.load(sys.argv[1], programs=['{program}']{engine})",
-}
 
 
 def cpu_of_process(command: list[str], environment: dict[str, str]) -> float:
@@ -150,21 +146,12 @@ def cpu_of_process(command: list[str], environment: dict[str, str]) -> float:
 
 def first_results(file: Path, rounds: int = 15) -> None:
     print("From a file to the first result in one process, beyond `python -c pass` (CPU ms):")
-    import inspect
-
-    from anybpf.runtime import load
-
-    by_name = "engine" in inspect.signature(load).parameters
     with tempfile.TemporaryDirectory() as cache:
         environment = {"ANYBPF_CACHE": cache}
         scripts = {"": "pass"}
-        for engine, text in LOADS.items():
-            if not by_name and engine != engines.REFERENCE:
-                print(f"    {engine}: not measured: programs are not loaded into it by name yet")
-                continue
-            choice = f", engine='{engine}'" if by_name else ""
-            loading = text.format(program=FILTER, engine=choice)
-            scripts[engine] = FIRST.format(load=loading, program=FILTER)
+        for engine in FIRST_RESULT_MS:
+            if not engines.problem(engine):
+                scripts[engine] = FIRST.format(program=FILTER, engine=engine)
         times: dict[str, list[float]] = {engine: [] for engine in scripts}
         for turn in range(rounds + 1):
             for engine, script in scripts.items():
@@ -226,29 +213,34 @@ def resident() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def cycles(count: int) -> None:
-    """Load, compile, run, unload; each time another program."""
+def cycles(count: int, different: int) -> None:
+    """Load, compile, run, unload: so many different programs, over and over, through the cache."""
     from anybpf.engines import jit
+    from anybpf.engines.cache import Cache
     from anybpf.engines.lowering import source_of
 
     domain = _core.Domain(1)
     sizes = array("q")
-    for number in range(count):
-        made = proved(f"r0 = *(u32 *)(r1 + 12)\nr0 += {number}\nexit")
-        program = engines.make(engines.REFERENCE, made, domain, 1, [], [])
-        jit.attach(program, jit.compile_object(source_of(made)))
-        value = program.run(packet=bytes(64), context=bytes(24), cpu=0)[0]
-        if value != number:
-            raise SystemExit(f"cycle {number}: {value}")
-        program.close()
-        domain.collect()
-        if number % 64 == 0:
-            gc.collect()
-            sizes.append(resident())
+    with tempfile.TemporaryDirectory() as place:
+        cache = Cache(str(Path(place) / "cache"))
+        for number in range(count):
+            constant = number % different
+            made = proved(f"r0 = *(u32 *)(r1 + 12)\nr0 += {constant}\nexit")
+            program = engines.make(engines.REFERENCE, made, domain, 1, [], [])
+            jit.attach(program, jit.compile_object(source_of(made), cache=cache))
+            value = program.run(packet=bytes(64), context=bytes(24), cpu=0)[0]
+            if value != constant:
+                raise SystemExit(f"cycle {number}: {value}")
+            program.close()
+            domain.collect()
+            if number % 64 == 0:
+                gc.collect()
+                sizes.append(resident())
     first, last = sizes[len(sizes) // 4], sizes[-1]
     growth = (last - first) / (count * 3 / 4)
+    what = "from the cache" if different < count else "compiled each time"
     print(
-        f"Loading, compiling and unloading {count} programs: {first / 1e6:.1f} MB after a quarter, "
+        f"Loading and unloading {count} programs, {what}: {first / 1e6:.1f} MB after a quarter, "
         f"{last / 1e6:.1f} MB at the end: {growth:.0f} bytes a cycle, wanted 0"
     )
 
@@ -264,4 +256,5 @@ def report(place: Any, count: int) -> None:
             calls(place, folder)
         first_results(file)
     if count and not engines.problem("jit"):
-        cycles(count)
+        cycles(count, 16)
+        cycles(count, count)

@@ -122,11 +122,31 @@ def native_programs(place: Place, folder: Path, flags: list[str]) -> list[Native
     ]
 
 
+def compiled(engine: str, program: _core.Program, prepared: Prepared) -> tuple[int, object]:
+    """The address of the program's code in an engine, and what keeps it there."""
+    if engine == "native":
+        loaded = engines.attach_image([(program, prepared)])
+        image = loaded.image
+        base = image.text.address - image.text.address % _core.PAGE_SIZE
+        return loaded.code.address + image.programs[prepared.name].entry - base, loaded
+    if engine == "c":
+        from anybpf.engines.lowering import source_of
+        from anybpf.engines.lowering.c import emit_c
+        from anybpf.testing import c_engine
+
+        library = c_engine.build(emit_c([prepared]))
+        library.attach(program, source_of(prepared))
+        return library.programs[prepared.name].entry, library
+    linked = engines.compile_in_place(program, prepared, engine)
+    return linked.code.address + linked.symbols["anybpf_entry"], linked
+
+
 class Row:
     """One program in all engines."""
 
     def __init__(self, place: Place, name: str, natives: list[Native], ours: list[str]) -> None:
         self.name = name
+        self.kept: list[object] = []
         self.slots = len(place.prepared[name].code) // 8
         data = bytes(packet())
         reference = place.make(engines.REFERENCE, name)
@@ -143,9 +163,8 @@ class Row:
                 )
                 continue
             made = place.make(engines.REFERENCE, name)
-            linked = engines.compile_in_place(made, place.prepared[name], engine)
-            entry = linked.code.address + linked.symbols["anybpf_entry"]
-            self.kept = [*getattr(self, "kept", []), made, linked]
+            entry, code = compiled(engine, made, place.prepared[name])
+            self.kept += [made, code]
             self.add(engine, Harness(place, name, natives[0], entry), wanted, data, place)
         self.times: dict[str, list[float]] = {}
 

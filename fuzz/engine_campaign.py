@@ -175,8 +175,11 @@ class Campaign:
         if any(one.type not in PLAIN or one.inner is not None for one in made.maps):
             self.count("not compared: maps of other kinds")
             return None
-        bench = Bench([*self.names, "interpret"], made.maps)
-        difference = bench.compare(made, self.seed, 0, 4 * self.runs)
+        bench = Bench(self.names, made.maps)
+        try:
+            difference = bench.compare(made, self.seed, 0, 4 * self.runs)
+        finally:
+            bench.close()
         self.count("runs", bench.runs)
         self.count(f"not compared: {bench.note}" if bench.note else "run")
         return difference

@@ -16,7 +16,9 @@ from anybpf import _core
 from anybpf.engines import Prepared
 from anybpf.objects.specs import MapSpec
 from anybpf.platforms import Platform, get
+from anybpf.runtime import Runtime
 from anybpf.runtime.event import event_bytes
+from anybpf.runtime.map import settle
 from anybpf.testing import engines
 from fuzz.soundness.chance import Chance
 
@@ -123,14 +125,17 @@ class Seat:
 
     def __init__(self, engine: str, specs: Sequence[MapSpec]) -> None:
         self.engine: str = engine
-        self.domain: _core.Domain = _core.Domain(2)
-        self.number: int = 0
+        self.runtime: Runtime = Runtime("linux", cpus=2)
+        self.domain: _core.Domain = self.runtime.domain
         self.maps: list[tuple[MapSpec, _core.Map]] = []
         self.by_spec: dict[int, _core.Map] = {}
         self.rings: list[Any] = []
+        self.faces: list[Any] = []
         for spec in specs:
-            sizes = spec.key_size, spec.value_size, spec.max_entries
-            made = _core.Map(self.domain, self.next(), spec.type, *sizes, name=spec.name)
+            settle(spec, self.runtime)
+            face: Any = self.runtime.create_map(spec)
+            self.faces.append(face)
+            made: _core.Map = face.keeper.record.storage
             self.maps.append((spec, made))
             self.by_spec[id(spec)] = made
             if made.kind == "ringbuf":
@@ -140,9 +145,12 @@ class Seat:
                     made.update(key, value.ljust(made.user_value_size, b"\0"))
         self.clock: Sequence64 = Sequence64()
 
+    def close(self) -> None:
+        for one in (*self.rings, *self.faces, self.runtime):
+            one.close()
+
     def next(self) -> int:
-        self.number += 1
-        return self.number
+        return self.runtime.take_number()
 
     def helper(self, name: str) -> Any:
         if name not in CHANGING:
@@ -224,6 +232,10 @@ class Bench:
         # Why a program was not compared, or only in part.
         self.note: str = ""
         self.runs: int = 0
+
+    def close(self) -> None:
+        for seat in (self.reference, *self.others):
+            seat.close()
 
     def compare(self, prepared: Prepared, seed: int, number: int, runs: int) -> Difference | None:
         """The program in all engines; where they come apart first."""
