@@ -37,7 +37,7 @@ def read(
     if spec.platform != runtime.platform.name:
         raise InputError(
             f"{what} was compiled for {spec.platform}; the runtime is one of "
-            f"{runtime.platform.name}"
+            f"{runtime.platform.name}: load it with platform={spec.platform!r}"
         )
     for name, one in image.programs.items():
         spec.programs[name] = _shell(one, spec)
