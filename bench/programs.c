@@ -314,11 +314,11 @@ PROGRAM(sort)
         u64 at = i;
 
         UNROLL_NOT
-        while (at > 0 && list[(at - 1) & 63] > item) {
-            list[at & 63] = list[(at - 1) & 63];
+        while (at > 0 && list[at - 1] > item) {
+            list[at] = list[at - 1];
             at--;
         }
-        list[at & 63] = item;
+        list[at] = item;
     }
     return (u64)list[0] << 32 | list[63];
 }
