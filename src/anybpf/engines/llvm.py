@@ -23,6 +23,9 @@ _X86_FEATURES: Final = "-idivq-to-divl"
 # makes hashes slower by vectors of them.
 _SLOW_VECTORS: Final = "-avx512dq"
 _QUICK_VECTORS: Final = "znver"
+# What decides about an object besides its text, the processor and the level: belongs into its key
+# in the cache. The number counts up where the way of compiling changes.
+RECIPE: Final = f"1 {_X86_FEATURES} {_SLOW_VECTORS} {_QUICK_VECTORS}"
 
 _lock = Lock()
 _binding: ModuleType | None = None
