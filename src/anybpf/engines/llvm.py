@@ -23,6 +23,8 @@ _X86_FEATURES: Final = "-idivq-to-divl"
 # makes hashes slower by vectors of them.
 _SLOW_VECTORS: Final = "-avx512dq"
 _QUICK_VECTORS: Final = "znver"
+# What LLVM calls any processor. Without a name it would leave loops as they are.
+_ANY_CPU: Final = {"x86_64": "x86-64", "aarch64": "generic"}
 # What decides about an object besides its text, the processor and the level: belongs into its key
 # in the cache. The number counts up where the way of compiling changes.
 RECIPE: Final = f"1 {_X86_FEATURES} {_SLOW_VECTORS} {_QUICK_VECTORS}"
@@ -120,7 +122,8 @@ def compile_ir(
         triple = machine.triple
         cpu = machine.cpu if cpu is None else cpu
         features = machine.features if features is None else features
-    target = _machine(llvm, triple, cpu or "", features or "", optimize, pic)
+    cpu = cpu or _ANY_CPU.get(triple.split("-")[0], "")
+    target = _machine(llvm, triple, cpu, features or "", optimize, pic)
     _set_options(llvm, tuple(options))
     # A context of its own: types and constants go with it, and nothing stays but the object.
     context = llvm.create_context()
