@@ -7,6 +7,7 @@ of ``fuzz.soundness``, by seed and number.
 from __future__ import annotations
 
 import gc
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -157,6 +158,10 @@ class Campaign:
                 difference = self.of_corpus(spec, program)
             except AnyBPFError as error:
                 self.count(f"not compared: {type(error).__name__}")
+                continue
+            except Exception:  # what falls over is a finding too
+                words = f"{path.name} {program.name}: {traceback.format_exc(limit=-5)}"
+                reports.append((f"{path.stem}-{program.name}", words))
                 continue
             if difference is not None:
                 words = f"{path.name} {program.name}: run {difference.run}: {difference.text}"

@@ -26,6 +26,7 @@ from fuzz.soundness.chance import Chance
 BUDGET: Final = 3_000_000
 SIZES: Final = (0, 13, 14, 20, 33, 34, 42, 54, 60, 64, 64, 100, 128, 200, 255, 300)
 EVENT: Final = event_bytes({"pid": 1234, "tid": 1235, "uid": 7, "gid": 8, "comm": "fuzz"})
+RINGS: Final = ("ringbuf", "perf_event_array")
 # Helpers whose results differ from run to run: here numbers in a row take their place.
 CHANGING: Final = (
     "ktime_get_ns", "ktime_get_boot_ns", "ktime_get_coarse_ns", "ktime_get_tai_ns", "jiffies64",
@@ -138,12 +139,26 @@ class Seat:
             made: _core.Map = face.keeper.record.storage
             self.maps.append((spec, made))
             self.by_spec[id(spec)] = made
-            if made.kind == "ringbuf":
-                self.rings.append(_core.RingConsumer(made))
             for key, value in spec.contents:
                 if isinstance(value, bytes):
                     made.update(key, value.ljust(made.user_value_size, b"\0"))
         self.clock: Sequence64 = Sequence64()
+        self.make_rings()
+
+    def make_rings(self) -> None:
+        """New rings in place of the old: what a program reserves holds what was there before."""
+        for one in self.rings:
+            one.close()
+        self.rings.clear()
+        for index, (spec, made) in enumerate(self.maps):
+            if made.kind not in RINGS:
+                continue
+            self.faces[index].close()
+            self.faces[index] = self.runtime.create_map(spec)
+            ring: _core.Map = self.faces[index].keeper.record.storage
+            self.maps[index] = spec, ring
+            self.by_spec[id(spec)] = ring
+            self.rings.append(_core.RingConsumer(ring))
 
     def close(self) -> None:
         for one in (*self.rings, *self.faces, self.runtime):
@@ -162,11 +177,12 @@ class Seat:
         for _, made in self.maps:
             if made.kind == "array":
                 found.append(bytes(made.values_view()))
-            elif made.kind != "ringbuf":
+            elif made.kind not in RINGS:
                 found.append(engines.contents(made))
         return found
 
     def make(self, prepared: Prepared) -> Any:
+        self.make_rings()
         maps = [self.by_spec[id(spec)] for spec in prepared.maps]
         helpers = [self.helper(name) for name in prepared.helpers]
         return engines.make(self.engine, prepared, self.domain, self.next(), maps, helpers)
@@ -200,7 +216,11 @@ PARTS: Final = ("result", "end", "packet", "metadata", "context", "redirection",
 def apart(one: tuple[Any, ...], other: tuple[Any, ...]) -> str:
     """The first thing that differs, with both values."""
     for name, a, b in zip(PARTS, one, other, strict=True):
-        if a != b:
+        if name == "maps":
+            for index, (x, y) in enumerate(zip(a, b, strict=True)):
+                if x != y:
+                    return f"maps: number {index}: {_short(x)} instead of {_short(y)}"
+        elif a != b:
             return f"{name}: {_short(a)} instead of {_short(b)}"
     return ""
 
@@ -242,6 +262,11 @@ class Bench:
         self.note = ""
         if UNSTABLE.intersection(prepared.helpers):
             self.note = "sees what differs by nature"
+            return None
+        if "for_each_map_elem" in prepared.helpers and any(
+            "hash" in spec.type for spec in prepared.maps
+        ):
+            self.note = "walks through a table, whose order is its own"
             return None
         if any(self.reference.helper(name) == -1 for name in prepared.helpers):
             self.note = "calls a helper that is not built"

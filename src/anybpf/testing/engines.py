@@ -154,6 +154,8 @@ def make(
 # Maps whose entries are found by no key.
 _FIFOS: Final = ("queue", "stack")
 _RINGS: Final = ("ringbuf",)
+# Nobody can say what is in these.
+_WITHOUT_KEYS: Final = ("perf_event_array", "user_ringbuf", "bloom_filter")
 
 
 def contents(storage: _core.Map) -> list[tuple[bytes, bytes]]:
@@ -167,6 +169,8 @@ def contents(storage: _core.Map) -> list[tuple[bytes, bytes]]:
         finally:
             consumer.close()
     found: list[tuple[bytes, bytes]] = []
+    if storage.kind in _WITHOUT_KEYS:
+        return found
     key = storage.next_key(None)
     while key is not None and len(found) <= storage.max_entries:
         value = storage.lookup(key)
