@@ -198,6 +198,17 @@ class Program(Handle):
     def info(self) -> ProgramInfo:
         return self.program_record().info()
 
+    def native_listing(self) -> str:
+        """Its machine code beside bytecode and source lines, as text.
+
+        It is made by compiling the program: :class:`NotSupported` where nothing can be compiled.
+        """
+        from anybpf.engines.listing import native_listing
+
+        record = self.program_record()
+        maps = [one for one in record.held if isinstance(one, MapRecord)]
+        return native_listing(record.prepared, _source(record.prepared, maps))
+
     def attach(self, attach_type: str = "", data: bytes = b"") -> Link:
         """Attach it by the runtime's hook for that attach type (its own, if none is named)."""
         from anybpf.runtime.link import attach
