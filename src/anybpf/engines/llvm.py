@@ -56,7 +56,7 @@ class Host:
 
 def is_there() -> bool:
     """Whether something can be compiled, found out without importing anything heavy."""
-    if _binding is not None or "llvmlite" in sys.modules:
+    if _binding is not None or sys.modules.get("llvmlite") is not None:
         return True
     from importlib.util import find_spec
 
