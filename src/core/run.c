@@ -215,6 +215,9 @@ static anybpf_helper native_function(const struct anybpf_program *program, uint3
     return NULL;
 }
 
+/* What a call of a compiled function spends: the code itself does so in long loops alone. */
+#define CALL_COST 16
+
 static uint64_t call_function(struct anybpf_run *run, uint64_t function, uint64_t r1, uint64_t r2,
                               uint64_t r3, uint64_t r4, uint64_t r5)
 {
@@ -241,6 +244,8 @@ static uint64_t call_function(struct anybpf_run *run, uint64_t function, uint64_
                  : anybpf_interpret(run, program, (uint32_t)slot, r1, r2, r3, r4, r5);
     if (run->stop.end != ANYBPF_ENDED)
         return 0;
+    if (native != NULL)
+        run->slice -= CALL_COST;
     run->frames--;
     set_stack(run);
     run->program = program;

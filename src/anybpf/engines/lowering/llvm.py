@@ -656,7 +656,8 @@ class _Printer:
         else:
             how = "load volatile" if access.once else "load"
             value = self.value(f"{how} {kind}, ptr {address}{tail}")
-        if access.kind == "stack" and self.plan.source.unwritten_reads:
+        # Bytes that were never written are some bytes, the same wherever they are used.
+        if access.kind in ("stack", "") and self.plan.source.unwritten_reads:
             value = self.value(f"freeze {kind} {value}")
         if access.size != 8:
             signed = insn.opcode & op.MODE_MASK == op.MEMSX
