@@ -105,7 +105,8 @@ class Harness:
 
     def run(self, data: bytes, count: int = 1) -> _core.Outcome:
         self.inside.value, self.count.value = self.function, count
-        return self.program.run(packet=data, context=bytes(24), cpu=0)
+        outcome: _core.Outcome = self.program.run(packet=data, context=bytes(24), cpu=0)
+        return outcome
 
 
 def native_programs(place: Place, folder: Path, flags: list[str]) -> list[Native]:
@@ -208,11 +209,7 @@ def against_peer(folder: Path, peer: str, names: list[str], rounds: int) -> dict
         code, _ = code_of(program.instructions)
         data = packet()
         address = address_of(data)
-
-        def caller(native: Native, name: str, at: int) -> Callable[[int], object]:
-            return lambda count: native.call(name, at, 1500, count)
-
-        calls = {native.name: caller(native, program.name, address) for native in natives}
+        calls = {native.name: native.caller(program.name, address, len(data)) for native in natives}
         counts = {name: turns_for(call, ROUND_NS) for name, call in calls.items()}
         best = min(min(each) for each in by_turns(calls, counts, rounds).values())
         theirs = peer_time(peer, code, packet(), max(100, int(2e7 / max(best, 1))))

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from programs import Native, address_of, by_turns, compile_bpf, compilers, mean, packet, turns_for
@@ -76,6 +77,10 @@ def peer_time(peer: str, code: bytes, data: bytearray, count: int) -> float | No
     return (times[1] - times[0]) / (count - 1)
 
 
+def repeated(program: _core.Program, data: bytearray) -> Callable[[int], object]:
+    return lambda count: program.run(memory=data, repeat=count)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peer", help="a plugin of the conformance suite, with options")
@@ -101,7 +106,7 @@ def main() -> None:
             run = _core.Program(domain, number, program.name, code, [], helpers, codes)
             data = packet()
             ours = run(data)
-            calls = {"": lambda count, run=run, data=data: run.run(memory=data, repeat=count)}
+            calls = {"": repeated(run, data)}
             for native in natives:
                 other = packet()
                 place_of_data = address_of(other)
@@ -110,11 +115,7 @@ def main() -> None:
                     raise SystemExit(
                         f"{program.name}: {ours!r} interpreted, {theirs} by {native.name}"
                     )
-                calls[native.name] = (
-                    lambda count, native=native, at=place_of_data, name=program.name: native.call(
-                        name, at, 1500, count
-                    )
-                )
+                calls[native.name] = native.caller(program.name, place_of_data, len(other))
             counts = array.array("Q", bytes(len(code)))
             run.run(memory=data, counts=counts)
             executed = sum(counts)

@@ -69,7 +69,7 @@ def compile_bpf(place: Path, packets: bool) -> CollectionSpec:
 
 def compilers() -> dict[str, list[str]]:
     """The machine's C compilers by name, as native programs are compiled with them."""
-    found = {}
+    found: dict[str, list[str]] = {}
     for name in ("gcc", "clang-19", "clang", "cc"):
         path = shutil.which(name)
         known = name.partition("-")[0]
@@ -107,6 +107,10 @@ class Native:
     def call(self, name: str, first: int, second: int, count: int = 1) -> int:
         """The result of the last of `count` calls."""
         return int(self.calls(self.function(name), first, second, count))
+
+    def caller(self, name: str, first: int, second: int) -> Callable[[int], object]:
+        """What calls the program so often."""
+        return lambda count: self.call(name, first, second, count)
 
 
 def address_of(data: bytearray) -> int:

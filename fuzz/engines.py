@@ -137,9 +137,9 @@ class Run:
 
     @property
     def over(self) -> bool:
-        enough = not self.args.corpus and self.total.get("run", 0) >= self.args.programs
+        enough: bool = not self.args.corpus and self.total.get("run", 0) >= self.args.programs
         spent = time.monotonic() - self.begun
-        return enough or spent >= self.args.seconds or self.found >= self.args.most
+        return enough or spent >= float(self.args.seconds) or self.found >= int(self.args.most)
 
     def all(self) -> None:
         workers = [Worker(self.context, self.args, self.names) for _ in range(self.args.jobs)]

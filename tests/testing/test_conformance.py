@@ -142,9 +142,9 @@ def test_what_is_compiled_is_what_runs(mode: str) -> None:
     program = _core.Program(
         _core.Domain(1), 1, "seven", code, [], conformance.HELPERS, [0] * len(_core.STATUSES)
     )
-    assert not program.compiled
+    before = program.compiled
     conformance.compile_in_mode(program, code, mode)
-    assert program.compiled
+    assert (before, program.compiled) == (False, True)
     assert program() == 7
     program.close()
 
