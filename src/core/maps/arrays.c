@@ -207,7 +207,8 @@ static void store(struct anybpf_map *map, uint32_t index, uint32_t copy, const v
     uint8_t *journal;
     size_t size = map->shape.value_size;
 
-    if (anybpf_array_is_one_word(&map->shape) && (copy != ANYBPF_ALL_COPIES || layout->copies == 1)) {
+    if (anybpf_array_is_one_word(&map->shape) &&
+        (copy != ANYBPF_ALL_COPIES || layout->copies == 1)) {
         __atomic_store_n(
             (uint64_t *)anybpf_array_place(map, index, copy == ANYBPF_ALL_COPIES ? 0 : copy),
             value == NULL ? 0 : anybpf_word_of(value, map->shape.value_size), __ATOMIC_RELEASE);

@@ -36,8 +36,9 @@ static inline anybpf_tag_view anybpf_view_tags(const struct anybpf_tags *tags)
 
 static inline uint32_t anybpf_match(anybpf_tag_view view, uint32_t tag)
 {
-    return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(view, _mm_set1_epi32((int)(tag * 0x01010101u)))) &
-           ANYBPF_TABLE_ALL_SLOTS;
+    __m128i wanted = _mm_set1_epi32((int)(tag * 0x01010101u));
+
+    return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(view, wanted)) & ANYBPF_TABLE_ALL_SLOTS;
 }
 
 static inline uint32_t anybpf_live(anybpf_tag_view view)
