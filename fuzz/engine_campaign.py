@@ -60,6 +60,9 @@ class Campaign:
         self.bench: Bench = Bench(names, self.maps)
         self.counts: dict[str, int] = {}
 
+    def close(self) -> None:
+        self.bench.close()
+
     def count(self, word: str, by: int = 1) -> None:
         self.counts[word] = self.counts.get(word, 0) + by
 

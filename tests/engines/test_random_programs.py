@@ -5,6 +5,7 @@ The long runs are `python fuzz/engines.py`; here are enough programs to see that
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -21,8 +22,8 @@ def test_engines_agree(engine: str) -> None:
     why = engines.problem(engine)
     if why:
         pytest.skip(why)
-    campaign = Campaign(SEED, 3, [engines.REFERENCE, engine], 5.0)
-    counts, reports = campaign.batch(range(PROGRAMS if engine != "native" else PROGRAMS // 3))
+    with closing(Campaign(SEED, 3, [engines.REFERENCE, engine], 5.0)) as campaign:
+        counts, reports = campaign.batch(range(PROGRAMS if engine != "native" else PROGRAMS // 3))
     assert not reports, reports[0][1]
     assert counts["run"] > 3
     assert counts["runs"] >= counts["run"]
@@ -50,8 +51,8 @@ def test_a_difference_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -
         return Wrong(made) if engine == "trace" else made
 
     monkeypatch.setattr(engines, "make", wrong)
-    campaign = Campaign(SEED, 2, [engines.REFERENCE, "trace"], 3.0)
-    _, reports = campaign.batch(range(40))
+    with closing(Campaign(SEED, 2, [engines.REFERENCE, "trace"], 3.0)) as campaign:
+        _, reports = campaign.batch(range(40))
     assert reports
     name, words = reports[0]
     assert name.startswith(f"{SEED}-")
@@ -61,5 +62,8 @@ def test_a_difference_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_same_seed_gives_the_same_programs() -> None:
-    first, second = (Campaign(SEED, 2, [engines.REFERENCE, "trace"], 1.0) for _ in range(2))
-    assert first.batch(range(15)) == second.batch(range(15))
+    found = []
+    for _ in range(2):
+        with closing(Campaign(SEED, 2, [engines.REFERENCE, "trace"], 1.0)) as campaign:
+            found.append(campaign.batch(range(15)))
+    assert found[0] == found[1]
