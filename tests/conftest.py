@@ -14,6 +14,12 @@ from anybpf.toolchain import Compiler, find_compiler
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Compiled objects are kept for this run of the tests alone."""
+    os.environ["ANYBPF_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 def find_shared() -> Path | None:
     """The folder with the conformance suite and the corpora, if this machine has it."""
     place = Path(os.environ.get("ANYBPF_SHARED") or ROOT.parent / "shared")

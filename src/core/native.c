@@ -153,14 +153,18 @@ uint64_t anybpf_native_cast(struct anybpf_run *run, uint64_t value, uint32_t to_
 uint64_t anybpf_native_update(struct anybpf_run *run, struct anybpf_map *map, const void *key,
                               const void *value, uint64_t flags)
 {
+    if (map->direct.update == NULL)
+        return anybpf_result(run, ANYBPF_NOT_SUPPORTED);
     if ((flags & ANYBPF_WITH_LOCK) != 0 && run->held_map != NULL)
         return anybpf_result(run, ANYBPF_BUSY); /* it would wait for itself */
-    return anybpf_result(run, map->ops->update(map, key, value, flags, run->seat));
+    return anybpf_result(run, map->direct.update(map, key, value, flags, run->seat));
 }
 
 uint64_t anybpf_native_delete(struct anybpf_run *run, struct anybpf_map *map, const void *key)
 {
-    return anybpf_result(run, map->ops->erase(map, key, run->seat));
+    if (map->direct.erase == NULL)
+        return anybpf_result(run, ANYBPF_NOT_SUPPORTED);
+    return anybpf_result(run, map->direct.erase(map, key, run->seat));
 }
 
 /* By name. */

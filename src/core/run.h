@@ -82,7 +82,7 @@ struct anybpf_region {
 #define ANYBPF_MOST_TAIL_CALLS 33u
 
 /* In front of every context. Eight slots of eight bytes: what a platform's structure has no room
- * for. Slot numbers are part of what a program is prepared for (anybpf.engines.prepare). */
+ * for. Slot numbers are part of what a program is prepared for (anybpf.engines.preparing). */
 #define ANYBPF_CONTEXT_HEADER 64u
 enum {
     ANYBPF_SLOT_DATA,

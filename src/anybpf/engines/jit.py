@@ -12,8 +12,10 @@ from typing import Final
 from anybpf import __version__, _core
 from anybpf.engines import cache as caches
 from anybpf.engines.linking import Linked, link
+from anybpf.engines.llvm import RECIPE, compile_ir
 from anybpf.engines.lowering import UNPROVED, Source, make_plan
 from anybpf.engines.lowering.llvm import print_module
+from anybpf.errors import LinkError
 
 ENTRY: Final = "anybpf_entry"
 FUNCTION: Final = "anybpf_function_"
@@ -59,11 +61,9 @@ def compile_object(
     :class:`NotSupported` where llvmlite is missing or the code is such as no compiler writes.
     """
     text = object_text(source, checks)
-    name = caches.key(__version__, _core.NATIVE_ABI, machine(), _OPTIMIZE, text)
+    name = caches.key(__version__, _core.NATIVE_ABI, machine(), RECIPE, _OPTIMIZE, text)
     data = cache.get(name) if cache is not None else None
     if data is None:
-        from anybpf.engines.llvm import compile_ir
-
         data = compile_ir(text, optimize=_OPTIMIZE, name=source.name)
         if cache is not None:
             cache.put(name, data)
@@ -78,5 +78,7 @@ def attach(program: _core.Program, data: bytes) -> Linked:
         for name, place in linked.symbols.items()
         if name.startswith(FUNCTION)
     ]
+    if ENTRY not in linked.symbols:
+        raise LinkError(f"a compiled object without {ENTRY}, where programs begin")
     program.attach_code(linked.code, linked.symbols[ENTRY], functions)
     return linked

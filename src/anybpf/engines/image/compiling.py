@@ -17,8 +17,8 @@ from anybpf.engines.image import table as t
 from anybpf.engines.image.library import Block, Library, has_addresses
 from anybpf.engines.image.parts import Parts
 from anybpf.engines.image.reading import content_hash, signed_bytes
-from anybpf.engines.prepare import prepare
 from anybpf.engines.prepared import Prepared
+from anybpf.engines.preparing import prepare
 from anybpf.errors import InputError, NotFound, NotSupported, VerifierError
 from anybpf.objects.externs import resolve_config
 from anybpf.objects.specs import CollectionSpec, ProgramSpec
