@@ -9,21 +9,22 @@ from __future__ import annotations
 import gc
 import os
 import resource
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 import timeit
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from interpreter import code_of
-from programs import compile_bpf, packet
+from programs import Native, address_of, by_turns, compile_bpf, packet
 
 from anybpf import _core
 from anybpf.engines import Prepared, prepare
+from anybpf.isa import codec
 from anybpf.isa.assembler import assemble
 from anybpf.testing import engines
 from anybpf.verifier import verify_instructions
@@ -146,6 +147,8 @@ def cpu_of_process(command: list[str], environment: dict[str, str]) -> float:
 
 def first_results(file: Path, rounds: int = 15) -> None:
     print("From a file to the first result in one process, beyond `python -c pass` (CPU ms):")
+    if codec.__file__.endswith(".py"):
+        print("    the rooms are not compiled here: these times are not those of an installation")
     with tempfile.TemporaryDirectory() as cache:
         environment = {"ANYBPF_CACHE": cache}
         scripts = {"": "pass"}
@@ -165,43 +168,41 @@ def first_results(file: Path, rounds: int = 15) -> None:
             print(f"    {engine:12} {least:8.1f}  {wanted(least, FIRST_RESULT_MS[engine])}")
 
 
-def calls(place: Any, folder: Path) -> None:
+def calls(place: Any, natives: Sequence[Native]) -> None:
+    """Single calls are measured without the loop around them; beside batches stands native code."""
     print(f"Calls of the compiled program {FILTER} (ns, the least):")
-    spec = compile_bpf(folder, packets=False)
-    code, helpers = code_of(spec.programs[FILTER].instructions)
-    program = _core.Program(place.domain, next(place.numbers), FILTER, code, [], helpers,
-                            [0] * len(_core.STATUSES))  # fmt: skip
-    from anybpf.engines import jit
-    from anybpf.engines.lowering import Source
-
-    jit.attach(program, jit.compile_object(Source(FILTER, code)))
-    data = bytes(packet(256))
+    made = place.make("jit", FILTER)
+    data = bytes(packet()[:64])
     count = 20_000
     timers = [
-        timeit.Timer(text, globals={"program": program, "data": data})
-        for text in ("pass", "program(data)")
+        timeit.Timer(text, globals={"call": made.packet, "data": data})
+        for text in ("pass", "call(data)")
     ]
     rows = [[timer.timeit(count) for timer in timers] for _ in range(30)]
     empty, whole = (min(column) / count * 1e9 for column in zip(*rows, strict=True))
-    print(f"    program(data), nothing proved   {whole - empty:8.1f}  "
-          f"{wanted(whole - empty, CALL_NS)}")  # fmt: skip
-    made = place.make("jit", FILTER)
-    many = bytearray(bytes(packet(64 * 8192)))
+    one = whole - empty
+    print(f"    a call from Python with a packet of 64 bytes {one:8.1f}  {wanted(one, CALL_NS)}")
+    many = bytearray(data * 8192)
     context = bytes(24)
-    best = float("inf")
-    for _ in range(30):
-        start = time.thread_time_ns()
-        made.run_batch(many, stride=64, context=context, cpu=0)
-        best = min(best, (time.thread_time_ns() - start) / 8192)
-    print(f"    a packet of a batch             {best:8.2f}  {wanted(best, PACKET_NS)}")
+    # As compiled code finds it: pointers to the packet in front of the context.
+    block = bytearray(64 + 24)
+    at = address_of(many)
+    block[:16] = struct.pack("=QQ", at, at + 64)
     empty_program = place.make("jit", "empty")
-    best = float("inf")
-    for _ in range(30):
-        start = time.thread_time_ns()
-        empty_program.run(packet=data, context=context, cpu=0, repeat=20_000)
-        best = min(best, (time.thread_time_ns() - start) / 20_000)
-    print(f"    one of many runs of `empty`     {best:8.2f}")
-    program.close()
+    each: dict[str, Callable[[int], object]] = {
+        "a packet of a batch": lambda count: [
+            made.run_batch(many, stride=64, context=context, cpu=0) for _ in range(count // 8192)
+        ],
+        "one of many runs of `empty`": lambda count: empty_program.run(
+            packet=data, context=context, cpu=0, repeat=count
+        ),
+    }
+    for native in natives:
+        name = f"the same in C by {native.name.split('-')[0]}, called in a loop"
+        each[name] = native.caller(FILTER, address_of(block) + 64, 0)
+    for name, times in by_turns(each, dict.fromkeys(each, 8 * 8192), 30).items():
+        beside = f"  {wanted(min(times), PACKET_NS)}" if name == "a packet of a batch" else ""
+        print(f"    {name:44} {min(times):8.2f}{beside}")
 
 
 def resident() -> int:
@@ -245,7 +246,7 @@ def cycles(count: int, different: int) -> None:
     )
 
 
-def report(place: Any, count: int) -> None:
+def report(place: Any, natives: Sequence[Native], count: int) -> None:
     """All costs; ``place`` has the programs for packets."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -253,7 +254,7 @@ def report(place: Any, count: int) -> None:
         compile_bpf(folder, packets=True)
         if not engines.problem("jit"):
             compiling()
-            calls(place, folder)
+            calls(place, natives)
         first_results(file)
     if count and not engines.problem("jit"):
         cycles(count, 16)

@@ -282,7 +282,7 @@ def main() -> None:
             f"native: {', '.join(natives_words(natives))} -O2 {' '.join(flags)}; {machine()}"
         )
         if not options.no_costs:
-            engine_costs.report(place, options.cycles)
+            engine_costs.report(place, natives, options.cycles)
 
 
 def natives_words(natives: list[Native]) -> list[str]:
