@@ -24,7 +24,7 @@ from anybpf.errors import CompilerError, NotSupported
 from anybpf.toolchain import INCLUDE
 from anybpf.toolchain.process import run
 
-FLAGS: Final = ("-O2", "-march=native", "-Wall", "-shared", "-fPIC")
+FLAGS: Final = ("-O2", "-Wall", "-shared", "-fPIC")
 _SECONDS: Final = 300.0
 
 
@@ -32,7 +32,7 @@ _SECONDS: Final = 300.0
 def compilers() -> dict[str, list[str]]:
     """The C compilers of this machine by name, and the one inside of the ``ziglang`` wheel."""
     found: dict[str, list[str]] = {}
-    for name in ("gcc", "clang", "clang-19", "cc"):
+    for name in ("clang", "clang-19", "gcc", "cc"):
         path = shutil.which(name)
         if path and not (name == "cc" and found):
             found.setdefault(name.partition("-")[0], [path])

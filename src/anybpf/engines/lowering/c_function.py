@@ -14,7 +14,7 @@ from typing import Final
 from anybpf.engines.lowering import plan as p
 from anybpf.engines.lowering.graph import NOWHERE, Block
 from anybpf.engines.lowering.plan import Access, Call, FunctionPlan, Plan
-from anybpf.engines.lowering.written import reads_unwritten
+from anybpf.engines.lowering.written import unwritten_reads
 from anybpf.isa import Instruction
 from anybpf.isa import opcodes as op
 
@@ -22,6 +22,9 @@ from anybpf.isa import opcodes as op
 _PARAMETERS: Final = range(1, 6)
 _STOPPED: Final = "anybpf_native_stopped"
 _MAY_GOTO_TURNS: Final = 8 * 1024 * 1024
+# As many bytes of a frame are cleared, because they might be read before they are written. For more,
+# the compiler is told that somebody writes them, which is a reason for it to keep them in memory.
+_CLEARED: Final = 256
 _OP_SIZE: Final = 16  # of struct anybpf_op: values of functions are places in an array of these
 
 
@@ -131,6 +134,12 @@ class FunctionPrinter:
             out.append("    uint64_t found = 0;")
         if one.may_goto:
             out.append(f"    uint32_t turns = {_MAY_GOTO_TURNS};")
+        for low, size in one.slots.items():
+            if _slot_name(low) in self.used:
+                # A register of the machine: nothing is cleared that is not read.
+                out.append(f"    _Alignas(8) uint8_t {_slot_name(low)}[{size}] = {{0}};")
+        for name in sorted(name for name in self.used if name.startswith("before_")):
+            out.append(f"    anybpf_register {name} = 0;")
         return [*out, *self.frame(), ""]
 
     def frame(self) -> list[str]:
@@ -142,12 +151,17 @@ class FunctionPrinter:
             return ["    anybpf_pointer p10 = anybpf_frame_end(run);"]
         array = "_Alignas(16) uint8_t frame[ANYBPF_FRAME_BYTES]"
         end = "    anybpf_pointer p10 = frame + ANYBPF_FRAME_BYTES;"
-        if not reads_unwritten(self.plan.source, self.one):
+        found = unwritten_reads(self.plan.source, self.one)
+        if found is None:
             return [f"    {array};", end]
         if self.keeps_frame_to_itself():
             # Its words become registers of the machine; what is never read is never written.
             return [f"    {array} = {{0}};", end]
-        return [f"    {array};", end, "", "    ANYBPF_WHATEVER(frame);"]
+        low, high = max(found[0], -p.FRAME_SIZE), min(found[1], 0)
+        clear = f"    __builtin_memset(p10 - {-low}, 0, {high - low});"
+        if high - low > _CLEARED:
+            clear = "    ANYBPF_WHATEVER(frame);"
+        return [f"    {array};", end, "", clear]
 
     def keeps_frame_to_itself(self) -> bool:
         """Whether the frame is only read and written by way of r10."""
@@ -375,6 +389,12 @@ class FunctionPrinter:
 
     def compute(self, operation: int, bits: int, a: str, b: str, insn: Instruction) -> str:
         """The result, no wider than `bits`."""
+        rotation = self.one.rotations.get(self.index)
+        if rotation is not None:
+            before = self.mention(self.before(rotation.shift))
+            return f"rotate_left{bits}({_cut(before, bits)}, {rotation.amount})"
+        if any(one.shift == self.index for one in self.one.rotations.values()):
+            self.emit(f"{self.mention(self.before(self.index))} = {a};")
         sign = _SIMPLE.get(operation)
         # What C computes with 32 bits stays in 32 bits: both sides have them.
         if sign == "+" and not insn.opcode & op.X and insn.imm < 0:
@@ -395,6 +415,10 @@ class FunctionPrinter:
             return f"{a} {'%' if rest else '/'} {b}"
         name = ("modulo" if rest else "divide") + ("_signed" if signed else "")
         return f"{name}{bits}({a}, {b})"
+
+    def before(self, index: int) -> str:
+        """What is shifted there, kept for a rotation."""
+        return f"before_{self.plan.source.slots[index]}"
 
     def swap(self, insn: Instruction, always: bool) -> None:
         width = insn.imm
@@ -453,6 +477,14 @@ class FunctionPrinter:
 
     # Memory.
 
+    def place_of(self, access: Access, register: int, offset: int) -> str:
+        """The address of an access, compared with its bounds if need be."""
+        if access.slot is not None and access.place is not None:
+            return _sum(self.mention(_slot_name(access.slot)), access.place - access.slot)
+        address = self.address(register, offset)
+        self.check(access, address)
+        return address
+
     def address(self, register: int, offset: int) -> str:
         base = self.pointer(register)
         if offset == 0 or self.stays_inside(register, offset):
@@ -479,8 +511,7 @@ class FunctionPrinter:
         self.stop_if(f"!{near} && !{ask}(run{told})", "anybpf_native_fault", told)
 
     def load(self, insn: Instruction, access: Access) -> None:
-        address = self.address(insn.src, insn.offset)
-        self.check(access, address)
+        address = self.place_of(access, insn.src, insn.offset)
         bits = 8 * access.size
         how = "load"
         if access.once:
@@ -494,8 +525,7 @@ class FunctionPrinter:
             self.set(insn.dst, value)
 
     def store(self, insn: Instruction, cls: int, access: Access) -> None:
-        address = self.address(insn.dst, insn.offset)
-        self.check(access, address)
+        address = self.place_of(access, insn.dst, insn.offset)
         bits = 8 * access.size
         if cls == op.ST:
             value = _constant(insn.imm if bits == 64 else insn.imm & ((1 << bits) - 1))
@@ -505,8 +535,7 @@ class FunctionPrinter:
 
     def atomic(self, insn: Instruction, access: Access) -> None:
         loads = insn.imm == op.LOAD_ACQUIRE
-        address = self.address(insn.src if loads else insn.dst, insn.offset)
-        self.check(access, address)
+        address = self.place_of(access, insn.src if loads else insn.dst, insn.offset)
         size, bits = access.size, 8 * access.size
         if size > 1 and not access.aligned:
             number = f"ANYBPF_ADDRESS({address})"
@@ -631,6 +660,10 @@ def _numbers_read(blocks: list[Block], steps: dict[int, list[_Step]]) -> dict[in
                 before[block.number] = live
                 changed = True
     return behind
+
+
+def _slot_name(low: int) -> str:
+    return f"own_{-low}"
 
 
 def _constant(value: int) -> str:

@@ -156,6 +156,18 @@ ANYBPF_EXCHANGES(64)
 ANYBPF_DIVISION(32)
 ANYBPF_DIVISION(64)
 
+/* Where there is a builtin, it is not taken apart again. */
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_rotateleft64)
+#define rotate_left32(value, distance) __builtin_rotateleft32(value, distance)
+#define rotate_left64(value, distance) __builtin_rotateleft64(value, distance)
+#endif
+#endif
+#if !defined(rotate_left64)
+#define rotate_left32(value, distance) ((value) << (distance) | (value) >> (32 - (distance)))
+#define rotate_left64(value, distance) ((value) << (distance) | (value) >> (64 - (distance)))
+#endif
+
 /* The run: how it stands, and what the program may touch. */
 
 #define ANYBPF_FIELD(run, type, place) (*(type *)((char *)(run) + (place)))
