@@ -115,3 +115,14 @@ def test_without_llvmlite_there_is_the_interpreter(monkeypatch: pytest.MonkeyPat
             assert job.done.wait(SECONDS)
             assert "llvmlite" in job.problem
             assert mode(program) == "interpret"
+
+
+def test_the_shortest_way_to_a_verdict() -> None:
+    with Runtime(cpus=1) as runtime:
+        for engine in ("interpret", "jit"):
+            with runtime.load(collection(PASS), engine=engine) as loaded:
+                (program,) = loaded.programs.values()
+                verdict = program.on_packet
+                assert [verdict(DNS), verdict(bytearray(DNS)), verdict(b"")] == [2, 2, 2]
+            with pytest.raises(ValueError, match="closed"):
+                verdict(DNS)

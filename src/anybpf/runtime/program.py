@@ -5,7 +5,7 @@ What runs them is the core's; what their results are called stands in ``testrun`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -245,6 +245,16 @@ class Program(Handle):
             data_size_out=data_size_out, flags=flags, budget=budget, timeout=timeout,
             event=event,
         )  # fmt: skip
+
+    @property
+    def on_packet(self) -> Callable[..., int | _core.Stop]:
+        """The shortest way to run it: a function of a packet, and of a context as bytes if wanted.
+
+        It gives r0, or a tuple that says why the run was stopped. The packet is copied and what
+        becomes of it is not told; nor are there budgets, time limits or events. Keep the function:
+        it is good as long as the program is open.
+        """
+        return self.program_record().core.packet
 
     def run_batch(
         self,
