@@ -110,7 +110,8 @@ def all_seen(loaded: Collection) -> list[object]:
     return found
 
 
-def test_the_conformance_suite(shared: Path) -> None:
+@pytest.mark.parametrize("name", COMPILERS)
+def test_the_conformance_suite(shared: Path, name: str) -> None:
     """All programs in one file: each gives what the suite says, or stops."""
     todo = [case for case in cases(shared) if case.runnable]
     found, programs = [], []
@@ -124,7 +125,8 @@ def test_the_conformance_suite(shared: Path) -> None:
         source.helpers = [""] * len(conformance.HELPERS)
         found.append((case, source))
         programs.append(made)
-    library = c_engine.build(text_of(*[source for _, source in found]))
+    text = text_of(*[source for _, source in found])
+    library = c_engine.build(text, c_engine.compilers()[name])
     for (case, source), made in zip(found, programs, strict=True):
         library.attach(made, source)
         assert made.compiled

@@ -22,8 +22,8 @@ from anybpf.isa import opcodes as op
 _PARAMETERS: Final = range(1, 6)
 _STOPPED: Final = "anybpf_native_stopped"
 _MAY_GOTO_TURNS: Final = 8 * 1024 * 1024
-# As many bytes of a frame are cleared, because they might be read before they are written. For more,
-# the compiler is told that somebody writes them, which is a reason for it to keep them in memory.
+# As many bytes of a frame are cleared, because they might be read before they are written. For
+# more, the compiler is told that somebody writes them: a reason for it to keep them in memory.
 _CLEARED: Final = 256
 _OP_SIZE: Final = 16  # of struct anybpf_op: values of functions are places in an array of these
 
@@ -126,10 +126,10 @@ class FunctionPrinter:
         out = []
         if numbers:
             values = [f"{name} = {given.get(name, '0')}" for name in numbers]
-            out.append(f"    anybpf_register {', '.join(values)};")
+            out.append(f"    ANYBPF_NUMBERS {', '.join(values)};")
         if pointers:
             values = [f"{name} = {given.get(name, 'NULL')}" for name in pointers]
-            out.append(f"    anybpf_pointer {', '.join(values)};")
+            out.append(f"    ANYBPF_POINTERS {', '.join(values)};")
         if "found" in self.used:
             out.append("    uint64_t found = 0;")
         if one.may_goto:
@@ -139,18 +139,18 @@ class FunctionPrinter:
                 # A register of the machine: nothing is cleared that is not read.
                 out.append(f"    _Alignas(8) uint8_t {_slot_name(low)}[{size}] = {{0}};")
         for name in sorted(name for name in self.used if name.startswith("before_")):
-            out.append(f"    anybpf_register {name} = 0;")
+            out.append(f"    ANYBPF_NUMBERS {name} = 0;")
         return [*out, *self.frame(), ""]
 
     def frame(self) -> list[str]:
         if "p10" not in self.used:
             return []
         if not self.one.uses_frame:
-            return ["    anybpf_pointer p10 = NULL;"]
+            return ["    ANYBPF_POINTERS p10 = NULL;"]
         if self.one.frame == p.IN_RUN:
-            return ["    anybpf_pointer p10 = anybpf_frame_end(run);"]
+            return ["    ANYBPF_POINTERS p10 = anybpf_frame_end(run);"]
         array = "_Alignas(16) uint8_t frame[ANYBPF_FRAME_BYTES]"
-        end = "    anybpf_pointer p10 = frame + ANYBPF_FRAME_BYTES;"
+        end = "    ANYBPF_POINTERS p10 = frame + ANYBPF_FRAME_BYTES;"
         found = unwritten_reads(self.plan.source, self.one)
         if found is None:
             return [f"    {array};", end]
@@ -207,9 +207,10 @@ class FunctionPrinter:
         return name
 
     def set(self, register: int, value: str) -> None:
-        self.step.writes |= 1 << register
         name = self.mention(f"r{register}")
-        self.emit(f"{name} = {value};")
+        if value != name:
+            self.step.writes |= 1 << register
+            self.emit(f"{name} = {value};")
 
     def set_pointer(self, register: int, value: str) -> None:
         name = self.mention(f"p{register}")
@@ -358,6 +359,8 @@ class FunctionPrinter:
 
     def move(self, insn: Instruction) -> None:
         dst, src = insn.dst, insn.src
+        if insn.offset == 0 and dst == src:
+            return
         if insn.offset == 0:
             if src == op.FRAME_POINTER or self.is_typed(src):
                 self.set_pointer(dst, self.pointer(src))

@@ -34,9 +34,10 @@
 
 struct anybpf_run;
 
-/* Not every program reads every register that it has written. */
-typedef uint64_t anybpf_register __attribute__((unused));
-typedef uint8_t *anybpf_pointer __attribute__((unused));
+/* Registers. Not every program reads each that it has written. */
+typedef uint8_t *anybpf_pointer;
+#define ANYBPF_NUMBERS __attribute__((unused)) uint64_t
+#define ANYBPF_POINTERS __attribute__((unused)) anybpf_pointer
 
 typedef uint64_t (*anybpf_helper)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t,
                                   struct anybpf_run *);
