@@ -40,7 +40,40 @@ ALLOWED: dict[str, set[str]] = {
         "maps",
         "runtime",
     },
-    "cli": {"isa", "btf", "platforms", "toolchain", "objects", "verifier", "engines"},
+    "backends": {
+        "isa",
+        "btf",
+        "platforms",
+        "objects",
+        "verifier",
+        "engines",
+        "maps",
+        "runtime",
+    },
+    "service": {
+        "isa",
+        "btf",
+        "platforms",
+        "objects",
+        "verifier",
+        "engines",
+        "maps",
+        "runtime",
+        "backends",
+    },
+    "cli": {
+        "isa",
+        "btf",
+        "platforms",
+        "toolchain",
+        "objects",
+        "verifier",
+        "engines",
+        "maps",
+        "runtime",
+        "backends",
+        "service",
+    },
 }
 OPEN_TO_ALL = {"errors", "_core", "__version__"}
 
@@ -78,7 +111,8 @@ def imports(path: Path) -> list[tuple[int, str, bool]]:
 
 def test_every_room_is_in_the_table() -> None:
     rooms = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
-    assert rooms == set(ALLOWED)
+    assert rooms <= set(ALLOWED)
+    assert set(ALLOWED) - rooms <= {"backends", "service"}  # which are being built
 
 
 @pytest.mark.parametrize("path", source_files(), ids=lambda p: str(p.relative_to(PACKAGE)))
