@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from anybpf.maps import Map
     from anybpf.objects.specs import MapSpec
     from anybpf.runtime.collection import Collection
+    from anybpf.runtime.features import Features
     from anybpf.runtime.link import Hook, Link
     from anybpf.runtime.program import Program
     from anybpf.runtime.types import Types
@@ -62,6 +63,7 @@ class Runtime:
         helpers: Iterable[Callable[..., int]] = (),
         shared: bool = False,
     ) -> None:
+        self.name: str = "embedded"  # among the back ends
         self.platform: Platform = platforms.get(platform)
         count = (os.cpu_count() or 1) if cpus is None else cpus
         if not isinstance(count, int) or not 1 <= count <= MOST_CPUS:
@@ -88,6 +90,7 @@ class Runtime:
         self._usage: dict[str, Usage] = {}
         self._statistics: int = 0
         self._closed: bool = False
+        self._features: Features | None = None
         _runtimes.add(self)
 
     # Numbers and references.
@@ -259,7 +262,7 @@ class Runtime:
 
     def ids(self, kind: str) -> list[int]:
         """The numbers of all objects of a kind ("map", "program", "link", "btf"), sorted."""
-        self._check_kind(kind)
+        kind = self._known_kind(kind)
         with self._lock:
             return sorted(number for number, one in self._records.items() if one.kind == kind)
 
@@ -277,7 +280,7 @@ class Runtime:
 
     def record(self, kind: str, number: int) -> Record:
         """For the rooms of this package: the record itself, uncounted."""
-        self._check_kind(kind)
+        kind = self._known_kind(kind)
         with self._lock:
             found = self._records.get(number)
             if found is None or found.kind != kind:
@@ -292,9 +295,10 @@ class Runtime:
         found = self._records.get(number)
         return "" if found is None else found.name
 
-    def _check_kind(self, kind: str) -> None:
-        if kind not in KINDS:
+    def _known_kind(self, kind: str) -> str:
+        if kind not in KINDS and kind != "types":  # another word for what is told as "btf"
             raise InputError(f"objects are of the kinds {', '.join(KINDS)}, not {kind!r}")
+        return TYPES if kind == "types" else kind
 
     def program(self, number: int) -> Program:
         """A new handle of the program with that number."""
@@ -365,6 +369,7 @@ class Runtime:
     def pins(self, below: str = "", kind: str = "") -> list[tuple[str, str, int]]:
         """Path, kind and number of every pin, sorted by path."""
         kept = self.path(below) if below else ""
+        kind = self._known_kind(kind) if kind else ""
         with self._lock:
             return [
                 (path, record.kind, record.id)
@@ -435,6 +440,14 @@ class Runtime:
             on = self._statistics > 0
             for record in self._records.values():
                 record.count_runs(on)
+
+    def features(self) -> Features:
+        """What this runtime can do; asked once."""
+        if self._features is None:
+            from anybpf.runtime.features import embedded_features
+
+            self._features = embedded_features(self)
+        return self._features
 
     # The end.
 

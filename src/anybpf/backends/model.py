@@ -1,0 +1,306 @@
+"""What every back end can be asked: the runtime's public methods, as protocols.
+
+Commands and the service are written against these, so that they work on programs in this process,
+in the service and in the kernel alike. The embedded back end is :class:`anybpf.runtime.Runtime`
+itself. Nothing here knows how any of it is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+
+from anybpf.runtime.features import Feature, Features
+
+if TYPE_CHECKING:
+    from anybpf.btf import BTF
+    from anybpf.maps.codecs import Codec
+    from anybpf.objects.specs import CollectionSpec, MapSpec
+    from anybpf.platforms import Platform
+    from anybpf.runtime.link import LinkInfo
+    from anybpf.runtime.map import MapInfo
+    from anybpf.runtime.program import ProgramInfo
+    from anybpf.runtime.types import TypesInfo
+
+PROGRAM: Final = "program"
+MAP: Final = "map"
+LINK: Final = "link"
+# "types" is another word for it wherever a kind is asked for; what is told says "btf".
+TYPES: Final = "btf"
+KINDS: Final = (PROGRAM, MAP, LINK, TYPES)
+
+EMBEDDED: Final = "embedded"
+SERVICE: Final = "service"
+LINUX: Final = "linux"
+BACKENDS: Final = (EMBEDDED, SERVICE, LINUX)
+
+
+class Handle(Protocol):
+    """One user's hold on an object. Closing it twice does no harm; use afterwards is
+    :class:`anybpf.errors.ClosedError`; never to close it is a ``ResourceWarning``."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def pins(self) -> list[str]:
+        """The paths of its pins, sorted, as far as the back end knows them."""
+
+    def close(self) -> None:
+        """Let go. If nothing else refers to the object, it is gone."""
+
+    def pin(self, path: str) -> str:
+        """Give the object a path; the path as it is kept."""
+
+    def unpin(self, path: str = "") -> None:
+        """Take one pin away, or all that are known."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc_info: object) -> None: ...
+
+
+class TestRunResult(Protocol):
+    """What a test run came to, with the names of the kernel's."""
+
+    @property
+    def retval(self) -> int: ...
+    @property
+    def retval_name(self) -> str: ...
+    @property
+    def data_out(self) -> bytes: ...
+    @property
+    def ctx_out(self) -> bytes: ...
+    @property
+    def data_size_out(self) -> int: ...
+    @property
+    def ctx_size_out(self) -> int: ...
+    @property
+    def duration(self) -> int:
+        """The average of one run in nanoseconds."""
+
+    @property
+    def repeat(self) -> int: ...
+
+
+class LinkHandle(Handle, Protocol):
+    """A program held where events come from."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def attach_type(self) -> str: ...
+    def detach(self) -> None:
+        """Take the program away from its place; the link stays, and says so."""
+
+    def info(self) -> LinkInfo: ...
+
+
+class ProgramHandle(Handle, Protocol):
+    """A loaded program."""
+
+    @property
+    def type(self) -> str: ...
+    @property
+    def attach_type(self) -> str: ...
+    def info(self) -> ProgramInfo: ...
+    def attach(self, attach_type: str = "", data: bytes = b"") -> LinkHandle: ...
+    def test_run(
+        self,
+        data: bytes | bytearray | memoryview = b"",
+        ctx: Any = None,
+        *,
+        repeat: int = 1,
+        cpu: int | None = None,
+        batch: int = 0,
+        data_size_out: int | None = None,
+        flags: int = 0,
+    ) -> TestRunResult: ...
+
+
+class MapHandle(Handle, Protocol):
+    """A map: a mapping from keys to values, typed where the back end knows types."""
+
+    @property
+    def spec(self) -> MapSpec: ...
+    @property
+    def btf(self) -> BTF | None: ...
+    @property
+    def platform(self) -> Platform: ...
+    @property
+    def key(self) -> Codec: ...
+    @property
+    def value(self) -> Codec: ...
+    @property
+    def per_cpu(self) -> bool: ...
+    @property
+    def cpus(self) -> int: ...
+    @property
+    def key_size(self) -> int: ...
+    @property
+    def value_size(self) -> int: ...
+    @property
+    def max_entries(self) -> int: ...
+    @property
+    def frozen(self) -> bool: ...
+    def info(self) -> MapInfo: ...
+    def freeze(self) -> Any: ...
+
+    # One entry, as objects.
+    def __getitem__(self, key: Any, /) -> Any: ...
+    def __setitem__(self, key: Any, value: Any, /) -> None: ...
+    def __delitem__(self, key: Any, /) -> None: ...
+    def __contains__(self, key: object, /) -> bool: ...
+    def get(self, key: Any, default: Any = None, /) -> Any: ...
+    def update(self, key: Any, value: Any, flags: int = 0) -> Any: ...
+    def delete(self, key: Any) -> Any: ...
+    def lookup_and_delete(self, key: Any) -> Any: ...
+    def pop(self, key: Any = None, *default: Any) -> Any: ...
+
+    # One entry, as bytes; None where there is none, or no further key.
+    def lookup(self, key: bytes, flags: int = 0, /) -> bytes | None: ...
+    def next_key(self, key: bytes | None, /) -> bytes | None: ...
+
+    # All entries.
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def keys(self) -> Iterator[Any]: ...
+    def values(self) -> Iterator[Any]: ...
+    def items(self) -> Iterator[tuple[Any, Any]]: ...
+    def clear(self) -> None: ...
+    def lookup_batch(self, keys: Iterable[Any]) -> list[Any]: ...
+    def update_batch(self, entries: Any, flags: int = 0) -> None: ...
+    def delete_batch(self, keys: Iterable[Any]) -> int: ...
+    def typed(self, key: Any = None, value: Any = None) -> Self: ...
+
+
+class TypesHandle(Handle, Protocol):
+    """Loaded type information."""
+
+    @property
+    def btf(self) -> BTF: ...
+    def info(self) -> TypesInfo: ...
+
+
+class VariableHandle(Protocol):
+    """A global variable of a loaded program."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def read_only(self) -> bool: ...
+    @property
+    def data(self) -> bytes: ...
+    @data.setter
+    def data(self, new: bytes, /) -> None: ...
+    @property
+    def value(self) -> Any: ...
+    @value.setter
+    def value(self, new: object, /) -> None: ...
+
+
+class CollectionHandle(Protocol):
+    """What one object file became. Closing it closes what was not taken out."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def spec(self) -> CollectionSpec: ...
+    @property
+    def programs(self) -> Mapping[str, ProgramHandle]: ...
+    @property
+    def maps(self) -> Mapping[str, MapHandle]: ...
+    @property
+    def variables(self) -> Mapping[str, VariableHandle]: ...
+    def program(self, name: str = "") -> ProgramHandle: ...
+    def map(self, name: str) -> MapHandle: ...
+    def variable(self, name: str) -> VariableHandle: ...
+    def detach_program(self, name: str) -> ProgramHandle: ...
+    def detach_map(self, name: str) -> MapHandle: ...
+    def close(self) -> None: ...
+    def __iter__(self) -> Iterator[ProgramHandle]: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc_info: object) -> None: ...
+
+
+class Backend(Protocol):
+    """A place where programs are loaded and run.
+
+    ``kind`` is one of :data:`KINDS`. What a back end cannot do is
+    :class:`anybpf.errors.NotSupported`.
+    """
+
+    @property
+    def name(self) -> str:
+        """One of :data:`BACKENDS`."""
+
+    @property
+    def platform(self) -> Platform: ...
+    @property
+    def closed(self) -> bool: ...
+
+    def load(self, source: Any, **options: Any) -> CollectionHandle:
+        """Load an object file or a :class:`CollectionSpec`: all of it, or nothing.
+
+        ``programs``, ``maps``, ``variables`` and ``pin_root`` are known to all back ends; see
+        :func:`anybpf.runtime.load`.
+        """
+
+    def create_map(self, spec: MapSpec) -> MapHandle: ...
+
+    def ids(self, kind: str) -> list[int]: ...
+    def next_id(self, kind: str, after: int = 0) -> int | None: ...
+    def infos(self, kind: str) -> Iterator[Any]: ...
+    def program(self, number: int) -> ProgramHandle: ...
+    def map(self, number: int) -> MapHandle: ...
+    def link(self, number: int) -> LinkHandle: ...
+    def types(self, number: int) -> TypesHandle: ...
+
+    def pins(self, below: str = "", kind: str = "") -> list[tuple[str, str, int]]:
+        """Path, kind and number of every pin, sorted by path."""
+
+    def open(self, path: str) -> Any:
+        """A new handle of what is pinned there."""
+
+    def remove_pin(self, path: str) -> None: ...
+
+    def enable_statistics(self) -> AbstractContextManager[Any]:
+        """Count runs and run times of all programs until what this returns is closed."""
+
+    def features(self) -> Features: ...
+
+    def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc_info: object) -> None: ...
+
+
+BackendFactory = Callable[..., Backend]
+
+__all__ = [
+    "BACKENDS",
+    "EMBEDDED",
+    "KINDS",
+    "LINK",
+    "LINUX",
+    "MAP",
+    "PROGRAM",
+    "SERVICE",
+    "TYPES",
+    "Backend",
+    "BackendFactory",
+    "CollectionHandle",
+    "Feature",
+    "Features",
+    "Handle",
+    "LinkHandle",
+    "MapHandle",
+    "ProgramHandle",
+    "TestRunResult",
+    "TypesHandle",
+    "VariableHandle",
+]
