@@ -63,7 +63,7 @@ int anybpf_domain_create(struct anybpf_domain **out, uint32_t cpus, bool shared)
     return 0;
 }
 
-int anybpf_domain_attach(struct anybpf_domain **out, int fd)
+int anybpf_domain_attach(struct anybpf_domain **out, int fd, bool sealed)
 {
     struct anybpf_domain *domain = new_domain(true);
     struct anybpf_domain_header *header;
@@ -71,7 +71,7 @@ int anybpf_domain_attach(struct anybpf_domain **out, int fd)
 
     if (domain == NULL)
         return ENOMEM;
-    problem = anybpf_segment_attach(&domain->segment, fd, sizeof(*header), 0, true);
+    problem = anybpf_segment_attach(&domain->segment, fd, sizeof(*header), 0, true, sealed);
     if (problem != 0) {
         free(domain);
         return problem;

@@ -92,8 +92,8 @@ struct anybpf_domain {
 
 /* 0, or an errno. */
 int anybpf_domain_create(struct anybpf_domain **domain, uint32_t cpus, bool shared);
-/* Joins the domain of another process; duplicates `fd`. */
-int anybpf_domain_attach(struct anybpf_domain **domain, int fd);
+/* Joins the domain of another process; duplicates `fd`. For `sealed` see anybpf_segment_attach. */
+int anybpf_domain_attach(struct anybpf_domain **domain, int fd, bool sealed);
 /* Nobody may be seated, and no map or program may be left. */
 void anybpf_domain_free(struct anybpf_domain *domain);
 /* To be called in a child process after a fork, before anything else of the domain: what the parent's

@@ -231,7 +231,7 @@ int anybpf_map_create(struct anybpf_domain *domain, uint32_t id, const struct an
     return make_view(domain, segment, &shape, inner, id, true, map);
 }
 
-int anybpf_map_attach(struct anybpf_domain *domain, int fd, bool writable,
+int anybpf_map_attach(struct anybpf_domain *domain, int fd, bool writable, bool sealed,
                       struct anybpf_map **map)
 {
     struct anybpf_segment segment;
@@ -241,7 +241,7 @@ int anybpf_map_attach(struct anybpf_domain *domain, int fd, bool writable,
     size_t size = 0;
     size_t reserve = 0;
     uint32_t id;
-    int problem = anybpf_segment_attach(&segment, fd, sizeof(*header), 0, writable);
+    int problem = anybpf_segment_attach(&segment, fd, sizeof(*header), 0, writable, sealed);
 
     if (problem != 0)
         return status_of(problem);
@@ -261,7 +261,7 @@ int anybpf_map_attach(struct anybpf_domain *domain, int fd, bool writable,
     }
     if (reserve > segment.reserve) { /* it may grow: map it again, with room */
         anybpf_segment_release(&segment);
-        problem = anybpf_segment_attach(&segment, fd, size, reserve, writable);
+        problem = anybpf_segment_attach(&segment, fd, size, reserve, writable, sealed);
         if (problem != 0)
             return status_of(problem);
     }

@@ -230,8 +230,9 @@ uint32_t anybpf_kind_by_name(const char *name);              /* 0: unknown */
  * its values are an area of the domain. An enum anybpf_status. */
 int anybpf_map_create(struct anybpf_domain *domain, uint32_t id, const struct anybpf_shape *shape,
                       const struct anybpf_shape *inner, bool shared, struct anybpf_map **map);
-/* A map that another process made, from its shared memory. Read only unless `writable`. */
-int anybpf_map_attach(struct anybpf_domain *domain, int fd, bool writable,
+/* A map that another process made, from its shared memory. Read only unless `writable`. For `sealed`
+ * see anybpf_segment_attach. */
+int anybpf_map_attach(struct anybpf_domain *domain, int fd, bool writable, bool sealed,
                       struct anybpf_map **map);
 /* The map is no more for this process; its memory goes when nobody who is seated can know it. The
  * pointer must not be used afterwards by the caller. */

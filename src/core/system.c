@@ -129,8 +129,9 @@ int anybpf_segment_create(struct anybpf_segment *segment, size_t size, size_t re
 }
 
 int anybpf_segment_attach(struct anybpf_segment *segment, int fd, size_t least, size_t reserve,
-                          bool writable)
+                          bool writable, bool sealed)
 {
+    (void)sealed;
     (void)segment;
     (void)fd;
     (void)least;
@@ -358,7 +359,7 @@ int anybpf_segment_create(struct anybpf_segment *segment, size_t size, size_t re
 }
 
 int anybpf_segment_attach(struct anybpf_segment *segment, int fd, size_t least, size_t reserve,
-                          bool writable)
+                          bool writable, bool sealed)
 {
     struct stat status;
     void *base;
@@ -373,8 +374,10 @@ int anybpf_segment_attach(struct anybpf_segment *segment, int fd, size_t least, 
         return EINVAL;
     size = (size_t)status.st_size;
 #if defined(__linux__)
-    if ((fcntl(fd, F_GET_SEALS) & F_SEAL_SHRINK) == 0)
+    if (sealed && (fcntl(fd, F_GET_SEALS) & F_SEAL_SHRINK) == 0)
         return EPERM;
+#else
+    (void)sealed;
 #endif
     own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (own < 0)

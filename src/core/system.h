@@ -48,9 +48,10 @@ int anybpf_segment_create(struct anybpf_segment *segment, size_t size, size_t re
                           const char *name);
 
 /* Maps shared memory that another process made. Duplicates `fd`. What is inside is not looked at,
- * except that it is at least `least` bytes and cannot be made smaller. */
+ * except that it is at least `least` bytes and, if it must be `sealed`, cannot be made smaller. Files
+ * with a name, which outlive whoever made them, cannot be sealed: to cut one kills all its users. */
 int anybpf_segment_attach(struct anybpf_segment *segment, int fd, size_t least, size_t reserve,
-                          bool writable);
+                          bool writable, bool sealed);
 
 /* Makes more of the reserve usable; other processes see it when they call this too. */
 int anybpf_segment_grow(struct anybpf_segment *segment, size_t size);

@@ -344,7 +344,7 @@ static void test_attached_twice_in_one_process(void)
     struct page *page = new_page();
     uint32_t dead;
 
-    if (anybpf_domain_attach(&second, first->segment.fd) != 0)
+    if (anybpf_domain_attach(&second, first->segment.fd, true) != 0)
         abort();
     EXPECT(atomic_load(&first->self) != atomic_load(&second->self));
     anybpf_lock_take(first, &page->lock);
@@ -353,7 +353,7 @@ static void test_attached_twice_in_one_process(void)
     dead = atomic_load(&second->self);
     anybpf_domain_free(second);
     EXPECT(!anybpf_is_alive(first, dead));
-    if (anybpf_domain_attach(&second, first->segment.fd) != 0)
+    if (anybpf_domain_attach(&second, first->segment.fd, true) != 0)
         abort();
     EXPECT(anybpf_lock_is_held(second, &page->lock));
     anybpf_domain_free(first);
@@ -394,13 +394,13 @@ static void test_foreign_segments_are_refused(void)
     struct anybpf_segment segment;
     struct anybpf_map *map;
 
-    EXPECT(anybpf_domain_attach(&other, -1) != 0);
+    EXPECT(anybpf_domain_attach(&other, -1, true) != 0);
     EXPECT(anybpf_segment_create(&segment, 8192, 0, true, "nothing") == 0);
-    EXPECT(anybpf_domain_attach(&other, segment.fd) != 0);
-    EXPECT(anybpf_map_attach(domain, segment.fd, true, &map) == ANYBPF_DAMAGED);
+    EXPECT(anybpf_domain_attach(&other, segment.fd, true) != 0);
+    EXPECT(anybpf_map_attach(domain, segment.fd, true, true, &map) == ANYBPF_DAMAGED);
     memcpy(segment.base, domain->segment.base, sizeof(struct anybpf_domain_header));
     ((struct anybpf_domain_header *)(void *)segment.base)->seats = 1u << 30;
-    EXPECT(anybpf_domain_attach(&other, segment.fd) != 0);
+    EXPECT(anybpf_domain_attach(&other, segment.fd, true) != 0);
     anybpf_segment_release(&segment);
     anybpf_domain_free(domain);
 }
@@ -421,8 +421,8 @@ static void test_maps_stay_in_their_domain(void)
 
     EXPECT(anybpf_map_create(private, 1, &shape, NULL, true, &view) == ANYBPF_NOT_SUPPORTED);
     EXPECT(anybpf_map_create(domain, 1, &shape, NULL, true, &map) == ANYBPF_OK);
-    EXPECT(anybpf_map_attach(other, map->segment.fd, true, &view) == ANYBPF_BAD_OBJECT);
-    EXPECT(anybpf_map_attach(domain, map->segment.fd, true, &view) == ANYBPF_EXISTS);
+    EXPECT(anybpf_map_attach(other, map->segment.fd, true, true, &view) == ANYBPF_BAD_OBJECT);
+    EXPECT(anybpf_map_attach(domain, map->segment.fd, true, true, &view) == ANYBPF_EXISTS);
     shape.value_size = UINT32_MAX;
     EXPECT(anybpf_map_create(domain, 2, &shape, NULL, false, &view) == ANYBPF_BAD_SIZE);
     shape.value_size = 0x7ffffff0;

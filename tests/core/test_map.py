@@ -7,6 +7,7 @@ import os
 import struct
 import sys
 import weakref
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -284,3 +285,21 @@ def test_files_that_are_no_domains() -> None:
             _core.Domain.attach(file)  # it could be cut under us
     finally:
         os.close(file)
+
+
+@linux_only
+def test_files_with_a_name_keep_a_map_when_nobody_has_it_open(tmp_path: Path) -> None:
+    first = _core.Domain(2, shared=True)
+    table = _core.Map(first, 7, "hash", 4, 8, 16, shared=True)
+    assert table.update(u32(1), b"abcdefgh") == 0
+    for name, fd in (("domain", first.fd), ("map", table.fd)):
+        (tmp_path / name).write_bytes(os.pread(fd, os.fstat(fd).st_size, 0))
+    table.close()
+    for value in (b"abcdefgh", b"ABCDEFGH"):
+        with open(tmp_path / "domain", "r+b") as one, open(tmp_path / "map", "r+b") as other:
+            domain = _core.Domain.attach(one.fileno(), sealed=False)
+            kept = _core.Map.attach(domain, other.fileno(), sealed=False)
+        assert kept.id == 7
+        assert kept.lookup(u32(1)) == value
+        assert kept.update(u32(1), b"ABCDEFGH") == 0
+        kept.close()

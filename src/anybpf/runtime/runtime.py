@@ -47,7 +47,8 @@ class Runtime:
 
     ``cpus`` are the processors that programs see (as many as the machine has), ``policies`` all
     have to agree to what is done, ``helpers`` are functions made with :func:`anybpf.runtime.helper`
-    that programs may call by name.
+    that programs may call by name. A ``shared`` runtime's maps can be handed to other processes;
+    ``domain`` is what it shares with them, where it is there already.
 
     >>> with Runtime("linux", cpus=2) as runtime:
     ...     runtime.ids("program")
@@ -62,6 +63,7 @@ class Runtime:
         policies: Iterable[Policy] = (),
         helpers: Iterable[Callable[..., int]] = (),
         shared: bool = False,
+        domain: _core.Domain | None = None,
     ) -> None:
         self.name: str = "embedded"  # among the back ends
         self.platform: Platform = platforms.get(platform)
@@ -72,7 +74,7 @@ class Runtime:
         self.shared: bool = shared
         self.policies: tuple[Policy, ...] = tuple(policies)
         self.habits: Habits = habits_of(self.platform)
-        self.domain: _core.Domain = _core.Domain(count, shared)
+        self.domain: _core.Domain = _core.Domain(count, shared) if domain is None else domain
         self.helpers: dict[str, Callable[..., int]] = {}
         # Where events come from: by the name of an attach type, or of a program type.
         self.hooks: dict[str, Hook] = {}

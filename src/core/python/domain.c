@@ -68,19 +68,25 @@ static int init(PyObject *object, PyObject *args, PyObject *kwargs)
     return problem == 0 ? fill(self, domain) : fail_with(problem);
 }
 
-static PyObject *attach(PyObject *type, PyObject *arg)
+static PyObject *attach(PyObject *type, PyObject *args, PyObject *kwargs)
 {
-    int fd = PyObject_AsFileDescriptor(arg);
+    static char *names[] = {"fd", "sealed", NULL};
     struct anybpf_domain *domain;
+    PyObject *file;
     PyObject *self;
+    int sealed = 1;
     int problem;
+    int fd;
 
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|p:attach", names, &file, &sealed))
+        return NULL;
+    fd = PyObject_AsFileDescriptor(file);
     if (fd < 0)
         return NULL;
     self = PyType_GenericAlloc((PyTypeObject *)type, 0);
     if (self == NULL)
         return NULL;
-    problem = anybpf_domain_attach(&domain, fd);
+    problem = anybpf_domain_attach(&domain, fd, sealed != 0);
     if ((problem == 0 ? fill((face *)self, domain) : fail_with(problem)) != 0) {
         Py_DECREF(self);
         return NULL;
@@ -206,8 +212,9 @@ static PyObject *after_fork(PyObject *module, PyObject *unused)
 }
 
 static PyMethodDef methods[] = {
-    {"attach", attach, METH_O | METH_CLASS,
-     "attach(fd)\n--\n\nJoin the domain of another process; the descriptor stays the caller's."},
+    {"attach", (PyCFunction)(void *)attach, METH_VARARGS | METH_KEYWORDS | METH_CLASS,
+     "attach(fd, sealed=True)\n--\n\nJoin the domain of another process; the descriptor stays the "
+     "caller's. For files that cannot be sealed, see Map.attach."},
     {"synchronize", (PyCFunction)(void *)synchronize, METH_VARARGS | METH_KEYWORDS,
      "synchronize(timeout=None)\n--\n\n"
      "Wait until every thread that is among the maps now has left; False if time ran out."},

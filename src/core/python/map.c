@@ -148,7 +148,7 @@ static int init(PyObject *object, PyObject *args, PyObject *kwargs)
 
 static PyObject *attach(PyObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"domain", "fd", "writable", NULL};
+    static char *names[] = {"domain", "fd", "writable", "sealed", NULL};
     struct anybpf_module *module;
     struct anybpf_domain *domain;
     struct anybpf_map *map;
@@ -156,10 +156,11 @@ static PyObject *attach(PyObject *type, PyObject *args, PyObject *kwargs)
     PyObject *self;
     int fd;
     int writable = 1;
+    int sealed = 1;
     int status;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Oi|p:attach", names, &domain_object, &fd,
-                                     &writable))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Oi|pp:attach", names, &domain_object, &fd,
+                                     &writable, &sealed))
         return NULL;
     self = PyType_GenericAlloc((PyTypeObject *)type, 0);
     if (self == NULL)
@@ -171,7 +172,7 @@ static PyObject *attach(PyObject *type, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     Py_BEGIN_ALLOW_THREADS
-    status = anybpf_map_attach(domain, fd, writable != 0, &map);
+    status = anybpf_map_attach(domain, fd, writable != 0, sealed != 0, &map);
     Py_END_ALLOW_THREADS
     if (status != ANYBPF_OK) {
         anybpf_fail(self, "attach", status, NULL);
@@ -479,7 +480,8 @@ static PyObject *freeze(PyObject *self, PyObject *unused)
 
 static PyMethodDef methods[] = {
     {"attach", (PyCFunction)(void *)attach, METH_VARARGS | METH_KEYWORDS | METH_CLASS,
-     "attach(domain, fd, writable=True)\n--\n\nA map that another process of the domain made."},
+     "attach(domain, fd, writable=True, sealed=True)\n--\n\nA map that another process of the "
+     "domain made; not sealed, it is a file that nobody may cut, though somebody could."},
     {"share", share, METH_O | METH_CLASS,
      "share(map)\n--\n\nAnother face of a map, closed by itself; the map outlives both."},
     {"close", close_map, METH_NOARGS,
