@@ -485,12 +485,14 @@ def _plan_spending(plan: Plan, order: list[int]) -> None:
 
 
 def _plan_stops(plan: Plan, order: list[int]) -> None:
+    settled: set[int] = set()
     for number in reversed(order):
         one = plan.functions[number]
         for call in one.calls.values():
             if call.kind == LOCAL:
-                called = plan.functions[call.number] if call.number >= 0 else None
-                call.can_stop = called is None or called.can_stop
+                # Of one that calls us back this is not known yet; such are too deep sometime.
+                known = call.number in settled
+                call.can_stop = not known or plan.functions[call.number].can_stop
             elif call.kind == REGISTER:
                 call.can_stop = True
         one.can_stop = (
@@ -501,6 +503,7 @@ def _plan_stops(plan: Plan, order: list[int]) -> None:
             or any(access.check for access in one.accesses.values())
             or _meets_the_unproved(plan, one)
         )
+        settled.add(number)
 
 
 def _meets_the_unproved(plan: Plan, one: FunctionPlan) -> bool:
