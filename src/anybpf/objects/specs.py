@@ -7,7 +7,7 @@ one; what loads them are the back ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from anybpf.btf import BTF
@@ -216,6 +216,22 @@ class ProgramSpec:
                 out.append(insn)
         return out
 
+    def copy(self) -> ProgramSpec:
+        """The same program with functions of its own, to be changed apart."""
+        functions = {name: one.copy() for name, one in self._all_functions.items()}
+        return self._twin(functions.get(self.name) or self.function.copy(), functions)
+
+    def _twin(self, function: Function, functions: dict[str, Function]) -> ProgramSpec:
+        new = ProgramSpec(function, self.section, functions)
+        new.type = self.type
+        new.attach_type = self.attach_type
+        new.attach_to = self.attach_to
+        new.autoload = self.autoload
+        new.flags = self.flags
+        new.license = self.license
+        new.platform = self.platform
+        return new
+
     def __repr__(self) -> str:
         return f"<ProgramSpec {self.name}, {self.type}, section {self.section}, {self.slots} slots>"
 
@@ -226,6 +242,8 @@ class MapSpec:
     ``contents`` are the initial entries that the file gives: key bytes, and the value as bytes,
     or the name of the map or program to be put there. A data map without contents is zero all
     over. ``members`` of a ``struct_ops`` map name the program behind each function pointer.
+    ``pinning`` names where the map is looked for and pinned by what the loader makes of its name;
+    ``pin_path`` is such a place in full, which goes before it.
     ``data_size`` are the bytes of an arena that the object's variables take; ``data_offset`` says
     where they begin.
     """
@@ -244,6 +262,7 @@ class MapSpec:
         "members",
         "name",
         "numa_node",
+        "pin_path",
         "pinning",
         "section",
         "section_offset",
@@ -264,6 +283,7 @@ class MapSpec:
         self.flags: int = 0
         # "", "by_name", or "by_object" (iproute2: a directory of the object's own)
         self.pinning: str = ""
+        self.pin_path: str = ""
         self.numa_node: int = -1
         self.extra: int = 0
         self.id: int = 0  # iproute2 and Windows: a number that other definitions refer to
@@ -298,6 +318,7 @@ class MapSpec:
         new.max_entries = self.max_entries
         new.flags = self.flags
         new.pinning = self.pinning
+        new.pin_path = self.pin_path
         new.numa_node = self.numa_node
         new.extra = self.extra
         new.id = self.id
@@ -448,6 +469,61 @@ class CollectionSpec:
             f"there are: {there}"
         )
 
+    def program_by_key(self, name: str) -> ProgramSpec:
+        """The program that :attr:`programs` has under this name."""
+        found = self.programs.get(name)
+        if found is None:
+            raise self._missing("program", name, self.programs)
+        return found
+
+    def map(self, name: str) -> MapSpec:
+        """The map of that name; :class:`NotFound` lists the choices."""
+        found = self.maps.get(name)
+        if found is None:
+            raise self._missing("map", name, self.maps)
+        return found
+
+    def variable(self, name: str) -> VariableSpec:
+        """The variable of that name; :class:`NotFound` lists the choices."""
+        found = self.variables.get(name)
+        if found is None:
+            raise self._missing("variable", name, self.variables)
+        return found
+
+    def _missing(self, what: str, name: str, there: Iterable[str]) -> NotFound:
+        from anybpf.platforms.table import near
+
+        names = list(there)
+        hint = near(name, names) or f"; there are: {', '.join(names) or 'none'}"
+        return NotFound(f"{self.file or self.name}: no {what} is named {name!r}{hint}")
+
+    def get(self, name: str) -> object:
+        """A variable's initial value: typed by BTF if the object has any, else bytes."""
+        from anybpf.objects.editing import get_value
+
+        return get_value(self, self.variable(name))
+
+    def set(self, name: str, value: object) -> None:
+        """Give a variable or constant another initial value, before loading.
+
+        ``value`` is what its type takes: numbers, text for arrays of ``char``, lists, dicts for
+        structures, names for enumerations; bytes of the right size for any of them.
+        """
+        from anybpf.objects.editing import set_value
+
+        set_value(self, self.variable(name), value)
+
+    def subset(self, programs: Iterable[str], maps: Iterable[str] = ()) -> CollectionSpec:
+        """A copy with only these programs and maps, and what they need of the rest.
+
+        That is functions, maps that programs use, maps in maps, variables in what is left, and
+        the programs behind the members of a kernel structure. Tables of programs lose the entries
+        of programs that are left out.
+        """
+        from anybpf.objects.editing import subset
+
+        return subset(self, programs, maps)
+
     def copy(self) -> CollectionSpec:
         """The same collection with programs, maps and variables of its own; types are shared."""
         new = CollectionSpec(self.name, self.file, self.platform)
@@ -457,20 +533,8 @@ class CollectionSpec:
         new.btf = self.btf
         new.functions = {name: function.copy() for name, function in self.functions.items()}
         for name, program in self.programs.items():
-            entry = new.functions.get(program.name)
-            twin = ProgramSpec(
-                program.function.copy() if entry is None else entry,
-                program.section,
-                new.functions,
-            )
-            twin.type = program.type
-            twin.attach_type = program.attach_type
-            twin.attach_to = program.attach_to
-            twin.autoload = program.autoload
-            twin.flags = program.flags
-            twin.license = program.license
-            twin.platform = program.platform
-            new.programs[name] = twin
+            entry = new.functions.get(program.name) or program.function.copy()
+            new.programs[name] = program._twin(entry, new.functions)
         new.maps = {name: spec.copy() for name, spec in self.maps.items()}
         keys = {id(spec): name for name, spec in self.maps.items()}
         for name, variable in self.variables.items():
