@@ -6,10 +6,10 @@ a hook is registered with the runtime for an attach type, and told when links co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from anybpf.errors import InputError, NotSupported
+from anybpf.runtime.infos import LinkInfo as LinkInfo
 from anybpf.runtime.objects import LINK, Handle, Record
 
 if TYPE_CHECKING:
@@ -35,23 +35,6 @@ class Hook(Protocol):
     def detach(self, link: LinkRecord) -> None:
         """No event must come any more when this returns. Called with the runtime's lock held: it
         must not call the runtime."""
-
-
-@dataclass(frozen=True, slots=True)
-class LinkInfo:
-    """What there is to know of a link, with the names of ``struct bpf_link_info``."""
-
-    id: int
-    type: int
-    type_name: str
-    prog_id: int
-    attach_type: int
-    attach_type_name: str
-    attach_data: bytes
-    state: str
-    attach_type_uuid: str
-    program_type_uuid: str
-    pinned_path_count: int
 
 
 class LinkRecord(Record):

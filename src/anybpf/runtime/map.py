@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from anybpf import _core
@@ -22,6 +21,7 @@ from anybpf.objects.fields import SPIN_LOCK, TIMER, fields_of
 from anybpf.objects.specs import ARENA_PAGE, MapSpec
 from anybpf.platforms.model import MapType
 from anybpf.runtime.habits import CORE_KINDS, core_flags, habits_of
+from anybpf.runtime.infos import MapInfo as MapInfo
 from anybpf.runtime.objects import MAP, Handle, Record
 
 if TYPE_CHECKING:
@@ -29,31 +29,6 @@ if TYPE_CHECKING:
     from anybpf.runtime.types import TypesRecord
 
 READ_ONLY_KINDS = ("rodata", "kconfig")
-
-
-@dataclass(frozen=True, slots=True)
-class MapInfo:
-    """What there is to know of a map, with the names of ``struct bpf_map_info``."""
-
-    id: int
-    type: int
-    type_name: str
-    name: str
-    key_size: int
-    value_size: int
-    max_entries: int
-    map_flags: int
-    map_extra: int
-    ifindex: int
-    btf_id: int
-    btf_key_type_id: int
-    btf_value_type_id: int
-    frozen: bool
-    memlock: int
-    inner_map_id: int
-    pinned_path_count: int
-    load_time: int
-    pids: tuple[int, ...]
 
 
 class CoreRefusal(Exception):

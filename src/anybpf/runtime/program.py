@@ -6,7 +6,6 @@ What runs them is the core's; what their results are called stands in ``testrun`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from anybpf import _core
@@ -16,6 +15,7 @@ from anybpf.engines.interpreter import make_program
 from anybpf.engines.tiers import Job, compiler
 from anybpf.errors import InputError
 from anybpf.runtime.event import EventValue
+from anybpf.runtime.infos import ProgramInfo as ProgramInfo
 from anybpf.runtime.map import MapRecord
 from anybpf.runtime.objects import PROGRAM, Handle, Record
 from anybpf.runtime.policy import AUTO, INTERPRET, JIT, NATIVE
@@ -27,42 +27,6 @@ if TYPE_CHECKING:
     from anybpf.runtime.testrun import Batch, TestRun
     from anybpf.runtime.types import TypesRecord
     from anybpf.verifier import Verification
-
-
-@dataclass(frozen=True, slots=True)
-class ProgramInfo:
-    """What there is to know of a program, with the names of ``struct bpf_prog_info``."""
-
-    id: int
-    type: int
-    type_name: str
-    name: str
-    tag: str
-    jited_prog_len: int
-    xlated_prog_len: int
-    xlated_prog_insns: bytes
-    load_time: int
-    created_by_uid: int
-    nr_map_ids: int
-    map_ids: tuple[int, ...]
-    ifindex: int
-    gpl_compatible: bool
-    btf_id: int
-    nr_func_info: int
-    nr_line_info: int
-    run_time_ns: int
-    run_cnt: int
-    recursion_misses: int
-    verified_insns: int
-    attach_btf_obj_id: int
-    attach_btf_id: int
-    memlock: int
-    type_uuid: str
-    attach_type_uuid: str
-    attach_type_name: str
-    pinned_path_count: int
-    link_count: int
-    mode: str
 
 
 # Licences under which Linux lets programs use what is for the GPL only: include/linux/license.h.

@@ -5,24 +5,14 @@ What stands in it is the business of the room ``btf``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from anybpf.btf import BTF
+from anybpf.runtime.infos import TypesInfo as TypesInfo
 from anybpf.runtime.objects import TYPES, Handle, Record
 
 if TYPE_CHECKING:
     from anybpf.runtime.runtime import Runtime
-
-
-@dataclass(frozen=True, slots=True)
-class TypesInfo:
-    """What there is to know of loaded type information, as ``struct bpf_btf_info`` has it."""
-
-    id: int
-    name: str
-    size: int
-    kernel_btf: bool = False
 
 
 class TypesRecord(Record):
