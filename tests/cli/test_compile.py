@@ -125,3 +125,15 @@ def test_c_is_emitted_that_a_compiler_takes(cli: Cli, droppacket: Path, tmp_path
         check=True,
     )
     assert cli("compile", droppacket, "--emit", "c", "-o", target, "--sign", "k").code == 2
+
+
+def test_machine_code_beside_the_source(cli: Cli, droppacket: Path, tmp_path: Path) -> None:
+    target = tmp_path / "drop.txt"
+    assert cli("compile", droppacket, "--emit", "listing", "-o", target).code == 0
+    text = target.read_text()
+    assert text.startswith("Program drop_packet: ")
+    assert ": if ((void *)(ethernet + 1) > data_end)\n" in text
+    assert cli("compile", droppacket, "--emit", "listing", "-o", target, "--sign", "k").code == 2
+    words = ["--target", "aarch64-unknown-linux-gnu"]
+    assert cli("compile", droppacket, "--emit", "listing", "-o", target, *words).code == 0
+    assert "of aarch64-unknown-linux-gnu by LLVM" in target.read_text()

@@ -25,8 +25,12 @@ anybpf compile droppacket.o -o droppacket.so
 anybpf compile droppacket.o -o droppacket.so --sign key.pem
 anybpf compile bindmonitor.o --platform windows --target aarch64-pc-windows-msvc -o bindmonitor.so
 anybpf compile droppacket.o --emit c -o droppacket.c
+anybpf compile droppacket.o --emit listing -o droppacket.txt
 anybpf compile --show droppacket.so
 """
+
+
+_TEXTS = {"c": "C text", "listing": "a listing"}
 
 
 def configure(subparsers: argparse._SubParsersAction[Parser], summary: str) -> None:
@@ -57,7 +61,10 @@ def configure(subparsers: argparse._SubParsersAction[Parser], summary: str) -> N
         "--sign", metavar="KEY.pem", help="sign the image with this Ed25519 private key"
     )
     parser.add_argument(
-        "--emit", choices=("image", "c"), default="image", help="C instead (default: image)"
+        "--emit",
+        choices=("image", "c", "listing"),
+        default="image",
+        help="C instead, or the machine code beside bytecode and source (default: image)",
     )
     parser.add_argument(
         "--platform", default="linux", help="whose rules are to hold (default: linux)"
@@ -90,8 +97,10 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("say with -o where the result is to be written")
     key: Any = None
     if args.sign:
-        if args.emit == "c":
-            raise InputError("C text is not signed; sign the image that is made of an object")
+        if args.emit != "image":
+            raise InputError(
+                f"{_TEXTS[args.emit]} is not signed; sign the image that is made of an object"
+            )
         from anybpf.engines.image.signing import private_key
 
         key = private_key(args.sign)
@@ -100,8 +109,8 @@ def run(args: argparse.Namespace) -> int:
     spec = _read(source, args.platform)
     proof = _proof(args, data)
     kconfig = read_text(args.kconfig) if args.kconfig else ""
-    if args.emit == "c":
-        return _emit_c(args, resolve_config(spec, kconfig), proof)
+    if args.emit != "image":
+        return _emit_text(args, resolve_config(spec, kconfig), proof)
     from anybpf.engines.image.compiling import compile_image
 
     image = compile_image(
@@ -137,18 +146,23 @@ def _proof(args: argparse.Namespace, data: bytes) -> Proof | None:
     return read_proof(Path(args.proof).read_bytes(), data, read_keys(args.key), args.proof)
 
 
-def _emit_c(args: argparse.Namespace, spec: CollectionSpec, proof: Proof | None) -> int:
+def _emit_text(args: argparse.Namespace, spec: CollectionSpec, proof: Proof | None) -> int:
     from anybpf.engines.image.compiling import chosen, prove
-    from anybpf.engines.lowering.c import emit_c
     from anybpf.platforms import get
 
     proved = prove(spec, get(args.platform), chosen(spec, args.program), kept=proof)
-    text = emit_c(proved)
+    if args.emit == "c":
+        from anybpf.engines.lowering.c import emit_c
+
+        text = emit_c(proved)
+    else:
+        from anybpf.engines.listing import emit_listing
+
+        text = emit_listing(proved, args.target or None)
     write_whole(Path(args.output), text.encode())
     if args.json:
-        print_json(
-            {"object": args.file, "c": args.output, "programs": [one.name for one in proved]}
-        )
+        names = [one.name for one in proved]
+        print_json({"object": args.file, args.emit: args.output, "programs": names})
     return DONE
 
 
