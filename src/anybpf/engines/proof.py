@@ -196,6 +196,11 @@ def read_proof(proof: bytes, data: bytes, keys: frozenset[bytes], file: str = ""
             file=file,
         )
     _check_signature(words[2], words[3], body, keys, file)
+    return Proof(_about(body, data, file), file)
+
+
+def _about(body: bytes, data: bytes, file: str) -> dict[str, Any]:
+    """What the proof says, if it is this verifier's and about these bytes."""
     value = _parse(body, file)
     if value["verifier"] != _verifier():
         raise ImageError(
@@ -210,7 +215,13 @@ def read_proof(proof: bytes, data: bytes, keys: frozenset[bytes], file: str = ""
             f"{have}: verify this object",
             file=file,
         )
-    return Proof(value, file)
+    return value
+
+
+def own_proof(proof: bytes, data: bytes) -> Proof:
+    """The proof of the object with these bytes, unsigned, from a process that is believed: one that
+    the caller started itself."""
+    return Proof(_about(proof.partition(b"\n")[2], data, ""), "")
 
 
 def _check_signature(

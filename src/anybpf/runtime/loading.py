@@ -62,7 +62,7 @@ def load(
     budget: Budget | None = None,
     kconfig: str = "",
     kconfig_values: Mapping[str, int] | None = None,
-    proof: Source = None,
+    proof: Source | Proof = None,
     key: Keys | None = None,
 ) -> Collection:
     """Load an object file, a :class:`CollectionSpec`, or a native image into a runtime.
@@ -88,6 +88,28 @@ def load(
         runtime, source, platform, programs, maps, variables, pin_root, owner, engine, signature,
         budget, kconfig, kconfig_values, proof, key,
     ).run()  # fmt: skip
+
+
+def prove(source: bytes, runtime: Runtime, **options: Any) -> bytes:
+    """Verify an object as :func:`load` does, with its options, and load nothing.
+
+    The proof, unsigned, for a process that believes this one: see
+    :func:`anybpf.engines.proof.own_proof`.
+    """
+    from anybpf.engines.proof import make_proof
+
+    told: dict[str, Any] = {
+        "platform": "", "programs": None, "maps": None, "variables": None, "pin_root": "",
+        "owner": "", "engine": INTERPRET, "signature": None, "budget": None, "kconfig": "",
+        "kconfig_values": None, "proof": None, "key": None,
+    }  # fmt: skip
+    loading = _Load(runtime, source, **{**told, **options})
+    for spec in loading.spec.maps.values():
+        settle(spec, runtime)
+    loading._prepare()
+    if not loading.prepared:
+        return b""
+    return make_proof(loading.prepared.values(), source, loading.spec)
 
 
 _default: dict[str, Runtime] = {}
@@ -125,7 +147,7 @@ class _Load:
         budget: Budget | None,
         kconfig: str,
         kconfig_values: Mapping[str, int] | None,
-        proof: Source,
+        proof: Source | Proof,
         key: Keys | None,
     ) -> None:
         self.runtime: Runtime = runtime
@@ -202,10 +224,13 @@ class _Load:
         spec.file = file
         return spec
 
-    def _read_proof(self, source: Source) -> None:
+    def _read_proof(self, source: Source | Proof) -> None:
         """What was proved of the object, if that was signed by whom it should be."""
-        from anybpf.engines.proof import read_proof
+        from anybpf.engines.proof import Proof, read_proof
 
+        if isinstance(source, Proof):  # its reader knows where it is from
+            self.proof = source
+            return
         what = f"collection {self.spec.name}"
         if self.keys is None:
             raise InputError(
