@@ -508,9 +508,18 @@ class FunctionPrinter:
             outside = f"ANYBPF_UNLIKELY({distance} > {p.FRAME_SIZE - access.size})"
             self.stop_if(outside, "anybpf_native_fault", told)
             return
-        region = _REGIONS.get(access.check, "FIRST_AREA")
-        ask = self.symbol("anybpf_native_check")
-        near = f"anybpf_in_region(run, ANYBPF_{region}{told})"
+        if access.check == p.MAP_CHECK:
+            shape = self.plan.source.maps[access.map]
+            values = self.symbol(f"anybpf_values_{access.map}")
+            room = ((shape.value_size + 7) & ~7) * shape.max_entries - access.size + 1
+            near = f"ANYBPF_LIKELY({number} - ANYBPF_ADDRESS({values}) < {max(0, room)}u)"
+        else:
+            region = _REGIONS.get(access.check, "FIRST_AREA")
+            near = f"anybpf_in_region(run, ANYBPF_{region}{told})"
+        if access.kind in _WHOLE:
+            self.stop_if(f"!{near}", "anybpf_native_fault", told)
+            return
+        ask = self.symbol("anybpf_native_check")  # it may be in some other region yet
         self.stop_if(f"!{near} && !{ask}(run{told})", "anybpf_native_fault", told)
 
     def load(self, insn: Instruction, access: Access) -> None:
@@ -694,6 +703,8 @@ _SIMPLE: Final = {
 }  # fmt: skip
 _SHIFTS: Final = {op.LSH: "<<", op.RSH: ">>", op.ARSH: ">>"}
 _REGIONS: Final = {p.CONTEXT_CHECK: "CONTEXT", p.PACKET_CHECK: "PACKET"}
+# Accesses of these kinds go to one region and to no other.
+_WHOLE: Final = ("ctx", "packet")
 _COMPARE: Final = {
     op.JEQ: "==", op.JNE: "!=", op.JGT: ">", op.JGE: ">=", op.JLT: "<", op.JLE: "<=",
 }  # fmt: skip
