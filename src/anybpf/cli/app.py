@@ -23,7 +23,10 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("asm", "assemble text to instructions"),
     ("obj", "look into BPF objects: show, disasm, maps"),
     ("btf", "print type information: dump"),
-    ("link", "make one object of several"),
+    ("prog", "load, run, look at and measure programs"),
+    ("map", "make maps, look into them and change them"),
+    ("link", "make one object of several; or look at what is attached"),
+    ("pin", "say what is pinned where: list, remove"),
     ("check", "say what keeps programs from loading on each platform"),
     ("verify", "prove that programs are safe to run, or say why not"),
     ("compile", "compile programs ahead to native images, or to C"),
@@ -193,13 +196,22 @@ def _split_off(named: str, words: list[str]) -> tuple[list[str], list[str]]:
     first = words.index(named)
     kept = words[: first + 1]
     passed_on: list[str] = []
-    source = iter(words[first + 1 :])
+    source = iter(_with_subcommand(named, words[first + 1 :]))
     for word in source:
         if word in flags:
             passed_on += [word, *[value for value in [next(source, None)] if value is not None]]
         else:
             kept.append(word)
     return kept, passed_on
+
+
+def _with_subcommand(named: str, words: list[str]) -> list[str]:
+    """Say what is meant where the name of a subcommand may be left away."""
+    module = import_module(f"anybpf.cli.commands.{named}")
+    default: str = getattr(module, "DEFAULT_SUBCOMMAND", "")
+    if not default or not words or words[0] in (*module.SUBCOMMANDS, "-h", "--help"):
+        return words
+    return [default, *words]
 
 
 def _indent(text: str) -> str:

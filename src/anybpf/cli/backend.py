@@ -1,7 +1,7 @@
 """The back end that a command works on: chosen by option or environment, closed at its end.
 
 All commands that touch loaded objects come here, whatever their grammar. What a back end is, is the
-business of ``anybpf.backends``; how its objects are named on a command line, that of ``select``.
+business of ``anybpf.backends``; how its objects are named on a command line, that of ``selection``.
 """
 
 from __future__ import annotations

@@ -15,6 +15,16 @@ def print_json(value: object) -> None:
     sys.stdout.write("\n")
 
 
+# The shape of what commands on loaded objects print as JSON. It grows when fields change or go;
+# fields that are added leave it as it is.
+JSON_VERSION = 1
+
+
+def document(**contents: object) -> dict[str, object]:
+    """What such a command prints: its contents, and which shape that is."""
+    return {"version": JSON_VERSION, **contents}
+
+
 def print_json_line(value: object) -> None:
     """One JSON value on a line of its own, there as soon as it is known."""
     from json import dumps
@@ -39,6 +49,27 @@ def in_colour() -> bool:
         and not os.environ.get("NO_COLOR")
         and os.environ.get("TERM", "") != "dumb"
     )
+
+
+# Select Graphic Rendition, ECMA-48 8.3.117.
+_STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+
+
+def paint(text: str, style: str) -> str:
+    """The text in a style, if standard output shows such."""
+    return f"\033[{_STYLES[style]}m{text}\033[0m" if in_colour() else text
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], right: str = "") -> None:
+    """A table; its headings are bold on a terminal."""
+    first, *rest = table(headings, rows, right)
+    print_lines([paint(first, "bold"), *rest])
+
+
+def note(message: str) -> None:
+    """Something good to know that is not the answer, on standard error."""
+    sys.stdout.flush()
+    print(f"note: {message}", file=sys.stderr)
 
 
 def print_lines(lines: Iterable[str]) -> None:

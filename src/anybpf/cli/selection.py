@@ -37,18 +37,15 @@ def find(backend: Backend, kind: str, word: str) -> Any:
     if found:
         numbers = ", ".join(str(one.id) for one in found)
         raise InputError(f"{len(found)} {kind}s are named {word}: say which by number: {numbers}")
-    names = sorted({getattr(one, "name", "") for one in backend.infos(kind)} - {""})
+    names = sorted({str(getattr(one, "name", "")) for one in backend.infos(kind)} - {""})
     hint = near(word, names) or (f"; there are: {', '.join(names)}" if names else "; there is none")
     raise NotFound(f"no {kind} is named {word!r}{hint}")
 
 
 def named(backend: Backend, kind: str, word: str) -> list[Any]:
     """What is known of all objects of that name."""
-    return [
-        one
-        for one in backend.infos(kind)
-        if getattr(one, "name", "") in (word, word[:KEPT]) and getattr(one, "name", "")
-    ]
+    wanted = {word, word[:KEPT]} - {""}
+    return [one for one in backend.infos(kind) if getattr(one, "name", None) in wanted]
 
 
 def _by_number(backend: Backend, kind: str, number: int) -> Any:
@@ -75,9 +72,9 @@ def is_file(word: str) -> bool:
 
 
 def kind_of(handle: Any) -> str:
-    """What an open handle is of: "program", "map", "link" or "types"."""
+    """What an open handle is of: "program", "map", "link" or "btf"."""
     name = type(handle.info()).__name__.removesuffix("Info").lower()
-    return "types" if name == "btf" else name
+    return "btf" if name == "types" else name
 
 
 def pins_of(backend: Backend, kind: str) -> dict[int, list[str]]:

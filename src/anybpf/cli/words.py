@@ -7,7 +7,6 @@ bytes of one type, so that it can go to any back end.
 from __future__ import annotations
 
 import re
-import socket
 import sys
 from json import JSONDecodeError, dumps, loads
 from typing import Any
@@ -154,7 +153,8 @@ def _walk(codec: Codec, path: str, what: str) -> tuple[Codec, int]:
         if not isinstance(codec, Array) or number >= codec.count:
             count = f"{codec.count} elements" if isinstance(codec, Array) else "no elements"
             raise InputError(f"{what}: {codec.name} has {count}, there is no [{number}]")
-        codec, at = codec.element, at + number * codec.element.size
+        at += number * codec.element.size
+        codec = codec.element
     if end != len(path) or not path:
         raise InputError(f"{what}: {path!r} is no field: write them as name, a.b or a[2]")
     return codec, at
@@ -206,6 +206,8 @@ def _number_bytes(number: int, codec: Codec, what: str) -> bytes:
 
 
 def _address(word: str) -> bytes | None:
+    import socket
+
     for family, letter in ((socket.AF_INET, "."), (socket.AF_INET6, ":")):
         if letter in word:
             try:
