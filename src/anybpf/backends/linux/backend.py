@@ -126,26 +126,22 @@ class LinuxBackend:
 
     def handle(self, kind: str, fd: int) -> Any:
         """A handle of the right kind, which owns the descriptor from now on."""
-        try:
-            if kind == "program":
-                from anybpf.backends.linux.program import Program
+        if kind == "program":
+            from anybpf.backends.linux.program import Program
 
-                return Program(self, fd)
-            if kind == "map":
-                from anybpf.backends.linux.maps import of_descriptor
+            return Program(self, fd)
+        if kind == "map":
+            from anybpf.backends.linux.maps import of_descriptor
 
-                return of_descriptor(self, fd)
-            if kind == "btf":
-                from anybpf.backends.linux.types import Types
+            return of_descriptor(self, fd)
+        if kind == "btf":
+            from anybpf.backends.linux.types import Types
 
-                return Types(self, fd)
-            if kind == "link":
-                from anybpf.backends.linux.link import Link
+            return Types(self, fd)
+        if kind == "link":
+            from anybpf.backends.linux.link import Link
 
-                return Link(self, fd)
-        except BaseException:
-            os.close(fd)
-            raise
+            return Link(self, fd)
         os.close(fd)
         raise AnyBPFError("what was opened is neither a program, a map, a link nor types")
 

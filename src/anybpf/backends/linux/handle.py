@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
 import warnings
 from ctypes import addressof, create_string_buffer
 from struct import pack
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from anybpf.backends.linux import syscall
 from anybpf.errors import AnyBPFError, ClosedError, InputError, NotFound
@@ -26,6 +25,23 @@ _NOT_BPFFS: Final = (
 )
 
 
+class Descriptor:
+    """A descriptor that is closed as the last one who uses it lets go.
+
+    Whoever is in the middle of a call holds this, so that a number that was closed meanwhile, and
+    given to something else, is never called with. ``cells`` are attributes that are used again.
+    """
+
+    __slots__ = ("__weakref__", "cells", "fd")
+
+    def __init__(self, fd: int) -> None:
+        self.fd: int = fd
+        self.cells: list[Any] = []
+
+    def __del__(self) -> None:
+        os.close(self.fd)
+
+
 class Handle:
     """One descriptor. Closing it twice does no harm; using it afterwards is an error.
 
@@ -33,26 +49,32 @@ class Handle:
     the descriptor is closed all the same.
     """
 
-    kind = ""
+    object_kind = ""
 
     def __init__(self, backend: LinuxBackend, fd: int) -> None:
-        self._fd: int = fd
-        self._lock = threading.Lock()
+        self._held: Descriptor | None = Descriptor(fd)
         self._origin: Origin = Origin()
         self._pins: set[str] = set()
         self.backend: LinuxBackend = backend
         self._id: int = 0
         self._name: str = ""
+        # Another handle is who has to be closed.
+        self._lent: bool = False
 
     @property
     def fd(self) -> int:
         """The descriptor, while the handle is open. It stays the handle's: do not close it."""
-        if self._fd < 0:
+        return self.hold().fd
+
+    def hold(self) -> Descriptor:
+        """The same, to be kept for as long as a call takes that another thread may close under."""
+        held = self._held
+        if held is None:
             raise ClosedError(
                 f"{self.describe()} was closed: open it again by id or pin, or use it before it "
                 "is closed"
             )
-        return self._fd
+        return held
 
     @property
     def id(self) -> int:
@@ -64,17 +86,14 @@ class Handle:
 
     @property
     def closed(self) -> bool:
-        return self._fd < 0
+        return self._held is None
 
     def describe(self) -> str:
-        return f"{self.kind} {self._name or '(no name)'} (id {self._id})"
+        return f"{self.object_kind} {self._name or '(no name)'} (id {self._id})"
 
     def close(self) -> None:
         """Let go. If nothing else refers to the object, the kernel frees it."""
-        with self._lock:
-            fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
+        self._held = None
 
     def pin(self, path: str | os.PathLike[str]) -> str:
         """Give the object a path in a BPF file system; directories above it are made."""
@@ -124,10 +143,12 @@ class Handle:
         self.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_fd", -1) < 0:
+        if getattr(self, "_held", None) is None:
             return
         said = self.describe()
         self.close()
+        if self._lent:
+            return
         warnings.warn(
             f"{said} was never closed; it was made at {self._origin}",
             ResourceWarning,

@@ -11,7 +11,7 @@ import ctypes
 import errno
 import os
 import sys
-from ctypes import addressof, create_string_buffer
+from ctypes import create_string_buffer
 from typing import Final
 
 from anybpf.errors import NotSupported
@@ -98,20 +98,10 @@ def call(command: int, attributes: bytes | bytearray) -> int:
             return -number
 
 
-class Block:
-    """Attributes that are used again and again: written once, called with a few fields changed."""
-
-    __slots__ = ("address", "memory", "size")
-
-    def __init__(self, size: int) -> None:
-        self.memory = create_string_buffer(size)
-        self.address: int = addressof(self.memory)
-        self.size: int = size
-
-    def call(self, command: int) -> int:
-        """The result, or minus the error number."""
-        result = _function(NUMBER, command, self.address, self.size)
-        return result if result >= 0 else -ctypes.get_errno()
+def call_at(command: int, address: int, size: int) -> int:
+    """The same with attributes that lie at an address already."""
+    result = int(_function(NUMBER, command, address, size))
+    return result if result >= 0 else -ctypes.get_errno()
 
 
 def word(number: int) -> str:

@@ -28,12 +28,16 @@ _LOG_BYTES: Final = 1 << 20
 class Types(Handle):
     """A hold on type information that the kernel has."""
 
-    kind = "btf"
+    object_kind = "btf"
 
     def __init__(self, backend: LinuxBackend, fd: int) -> None:
         super().__init__(backend, fd)
         self._btf: BTF | None = None
-        info = types_info(fd)
+        try:
+            info = types_info(fd)
+        except BaseException:
+            self.close()
+            raise
         self._id, self._name = info.id, info.name
 
     def info(self) -> TypesInfo:
