@@ -1,0 +1,83 @@
+"""``show maps``, ``show links``, ``show pins``, ``show processes``: tables of what is loaded."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from anybpf.cli.netsh.grammar import Values
+from anybpf.cli.netsh.session import Session, own_process
+
+DONE: Final = 0
+
+MAPS: Final = (
+    "",
+    "                              Key  Value      Max  Inner",
+    "     ID            Map Type  Size   Size  Entries     ID  Pins  Name",
+    "=======  ==================  ====  =====  =======  =====  ====  ========",
+)
+LINKS: Final = (
+    "",
+    "   Link  Program  Attach",
+    "     ID       ID  Type",
+    "=======  =======  =============",
+)
+PINS: Final = (
+    "",
+    "     ID     Type  Path",
+    "=======  =======  ==============",
+)
+PROCESSES: Final = (
+    "",
+    "  PID  Name",
+    "=====  ==============",
+)
+NOT_ELEVATED: Final = "This command requires running as Administrator"
+
+
+def maps(session: Session, values: Values) -> int:
+    session.print(*MAPS)
+    session.print(*(map_row(info) for info in session.backend.infos("map")))
+    return DONE
+
+
+def map_row(info: Any) -> str:
+    return (
+        f"{info.id:>7}  {info.type_name:>18}{info.key_size:>6}{info.value_size:>7}"
+        f"{info.max_entries:>9}{info.inner_map_id:>7}{info.pinned_path_count:>6}  {info.name}"
+    )
+
+
+def links(session: Session, values: Values) -> int:
+    session.print(*LINKS)
+    session.print(
+        *(
+            f"{info.id:>7}{info.prog_id:>9}  {info.attach_type_name}"
+            for info in session.backend.infos("link")
+        )
+    )
+    return DONE
+
+
+def pins(session: Session, values: Values) -> int:
+    """Programs only, as netsh has it."""
+    session.print(*PINS)
+    session.print(
+        *(
+            f"{number:>7}  Program  {path}"
+            for path, _, number in session.backend.pins(kind="program")
+        )
+    )
+    return DONE
+
+
+def processes(session: Session, values: Values) -> int:
+    """Who holds objects: this process, if it does. Others are the service's to know."""
+    try:
+        session.backend.ids("program")
+    except PermissionError as error:
+        return session.fail(NOT_ELEVATED, error)
+    session.print(*PROCESSES)
+    if session.collections:
+        number, name = own_process()
+        session.print(f"{number:>5}  {name}")
+    return DONE
