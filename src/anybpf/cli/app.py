@@ -31,6 +31,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("verify", "prove that programs are safe to run, or say why not"),
     ("compile", "compile programs ahead to native images, or to C"),
     ("platform", "say what a platform offers: show"),
+    ("netsh", "speak the language of netsh ebpf, on the Windows platform"),
     ("cache", "look at the compiled programs kept on disk: show, clear"),
     ("completion", "print a completion script for a shell"),
 )
