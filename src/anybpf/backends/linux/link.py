@@ -7,6 +7,7 @@ read an iterator.
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
 from ctypes import addressof, create_string_buffer
 from dataclasses import dataclass, field
@@ -177,6 +178,15 @@ def _head(fd: int) -> tuple[int, int, int]:
 def _type_name(platform: Platform, number: int) -> str:
     types = platform.link_types
     return types.name(number) if number in types else f"type_{number}"
+
+
+def make_link(backend: LinuxBackend, fd: int, attach_type: str = "") -> Link:
+    """A handle that owns the descriptor, also if it cannot be made."""
+    try:
+        return Link(backend, fd, attach_type)
+    except BaseException:
+        os.close(fd)
+        raise
 
 
 def link_info(fd: int, platform: Platform, pins: int = 0, attach_type: str = "") -> LinuxLinkInfo:
