@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from anybpf.cli import main
+from anybpf.cli.backend import lend
+from anybpf.runtime import Runtime
 
 
 class Result:
@@ -37,3 +39,10 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
         return Result(code, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture
+def runtime() -> Iterator[Runtime]:
+    """A runtime that commands work on as if it were a back end that lasts."""
+    with Runtime("linux", cpus=2) as made, lend(made):
+        yield made

@@ -14,7 +14,7 @@ from anybpf.cli.disasm import HelperNames
 from anybpf.cli.loading import add_load_options
 from anybpf.cli.output import document, print_json, print_lines
 from anybpf.cli.selection import is_file
-from anybpf.errors import NotSupported
+from anybpf.errors import InputError, NotSupported
 
 if TYPE_CHECKING:
     from anybpf.backends.model import Backend, ProgramHandle
@@ -73,17 +73,17 @@ def _code(program: ProgramHandle, collection: Any, form: str) -> list[Instructio
 
     if form == "bytecode":
         if collection is None:
-            raise NotSupported(
-                f"the bytecode that program {program.id} was loaded from",
-                where="what the back end keeps of it: give the file, or ask for --form xlated",
+            raise InputError(
+                f"what program {program.id} was loaded from is not kept: give the file, or ask "
+                "for --form xlated"
             )
         found = collection.spec.programs.get(program.name)
         if found is not None:
             return list(found.instructions)
     data = program.info().xlated_prog_insns
     if not data:
-        raise NotSupported(
-            f"the code of program {program.id}", where="what the system shows to this user"
+        raise InputError(
+            f"the code of program {program.id} is not shown to this user: ask as an administrator"
         )
     return decode(data, check=False)
 

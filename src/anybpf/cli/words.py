@@ -32,6 +32,7 @@ structure (source=10.0.0.1,ports[0]=80,inner.flag=1; what is not named is zero),
 """
 
 _PAIRS = re.compile(r"[0-9a-fA-F]{2}(?:[ :][0-9a-fA-F]{2})+")
+_DIGITS = re.compile("[0-9a-fA-F]+")
 _STEP = re.compile(r"\.?([A-Za-z_]\w*)|\[(\d+)\]")
 
 
@@ -56,6 +57,10 @@ def _put(out: bytearray, at: int, codec: Codec, word: str, what: str) -> None:
             raise InputError(f"{what} {word}: no JSON: {error}") from None
         _put_object(out, at, codec, given, what)
         return
+    _put_word(out, at, codec, word, what)
+
+
+def _put_word(out: bytearray, at: int, codec: Codec, word: str, what: str) -> None:
     if isinstance(codec, StructCodec) and "=" in word:
         _put_fields(out, at, codec, word, what)
         return
@@ -71,8 +76,10 @@ def _put_object(out: bytearray, at: int, codec: Codec, given: object, what: str)
     if isinstance(given, str):
         if isinstance(codec, Text):
             codec.write(out, at, given, what)
+        elif isinstance(codec, Bytes) and len(given) == 2 * codec.size and _DIGITS.fullmatch(given):
+            out[at : at + codec.size] = bytes.fromhex(given)  # as --json prints them
         else:
-            _put(out, at, codec, given.replace("\n", " ").lstrip('{["'), what)
+            _put_word(out, at, codec, given, what)
     elif isinstance(given, dict) and isinstance(codec, StructCodec):
         for name, one in given.items():
             inner, place = _walk(codec, name, what)
@@ -183,7 +190,7 @@ def _bytes_of(word: str, codec: Codec, what: str) -> bytes | None:
         number = integer(word)
         if number is not None:
             return _number_bytes(number, codec, what)
-        if len(word) == 2 * codec.size and re.fullmatch("[0-9a-fA-F]+", word):
+        if len(word) == 2 * codec.size and _DIGITS.fullmatch(word):
             return bytes.fromhex(word)
         raise InputError(
             f"{what}: {word!r} does not say {codec.size} bytes: give an integer, hex:DIGITS or "
@@ -220,6 +227,11 @@ def _address(word: str) -> bytes | None:
 def _plain_word(word: str, codec: Codec, what: str) -> object:
     if isinstance(codec, Text):
         return word
+    if isinstance(codec, StructCodec):
+        raise InputError(
+            f"{what}: {word!r} is no {codec.name}: give field=value,…; its fields are "
+            f"{', '.join(codec.fields)}"
+        )
     if isinstance(codec, Enumeration) and word in codec.numbers:
         return word
     if word in ("true", "false"):
@@ -232,11 +244,6 @@ def _plain_word(word: str, codec: Codec, what: str) -> object:
             return float(word)
         except ValueError:
             pass
-    if isinstance(codec, StructCodec):
-        raise InputError(
-            f"{what}: {word!r} is no {codec.name}: give field=value,…; its fields are "
-            f"{', '.join(codec.fields)}"
-        )
     return word  # which the codec refuses in its own words
 
 

@@ -27,6 +27,7 @@ anybpf link pin 4 /sys/fs/bpf/drop_packet_link --backend linux
 """
 OBJECTS_EXAMPLES = """\
 anybpf link parser.o policy.o -o firewall.o
+anybpf link objects parser.o policy.o -o firewall.o
 """
 # What is not one of these behind `anybpf link` is an object to be linked.
 SUBCOMMANDS = ("show", "detach", "pin", "objects")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from anybpf.cli.app import DONE, NO, Parser, add_command, add_group
 from anybpf.cli.backend import SHORT_LIVED, add_backend_option, is_lasting, opened
 from anybpf.cli.output import document, note, plural, print_json, print_lines, print_table
-from anybpf.errors import InputError, NotFound
+from anybpf.errors import InputError
 
 if TYPE_CHECKING:
     from anybpf.backends.model import Backend, MapHandle
@@ -217,44 +217,45 @@ def run_get(args: argparse.Namespace) -> int:
                 document(
                     id=one.id,
                     map=one.spec.name,
-                    key=as_json(_decoded(one, key)),
+                    key=as_json(key),
                     found=value is not None,
                     value=as_json(value),
                 )
             )
         elif value is None:
-            print(f"map {one.spec.name} has no entry {shown(_decoded(one, key))}")
+            print(f"map {one.spec.name} has no entry {shown(key)}")
         else:
             print(shown(value))
     return DONE if value is not None else NO
 
 
 def _ask_filter(args: argparse.Namespace, one: MapHandle) -> int:
-    from anybpf.cli.words import as_json, encode
+    from anybpf.cli.words import as_json
 
-    raw = encode(args.key, one.value, "value")
-    there = raw in one
+    value = _new(one, args.key)
+    there = value in one
     if args.json:
-        value = as_json(one.value.decode(raw))
-        print_json(document(id=one.id, map=one.spec.name, value=value, found=there))
+        print_json(document(id=one.id, map=one.spec.name, value=as_json(value), found=there))
     else:
         print("probably in it" if there else "not in it")
     return DONE if there else NO
 
 
-def _key(one: MapHandle, word: str) -> bytes:
+def _key(one: MapHandle, word: str) -> Any:
     from anybpf.cli.entries import check_entries
     from anybpf.cli.words import encode
 
     check_entries(one)
-    return encode(word, one.key, "key")
+    return one.key.decode_key(encode(word, one.key, "key"))
 
 
-def _decoded(one: MapHandle, key: bytes) -> Any:
-    return one.key.decode_key(key)
+def _new(one: MapHandle, word: str, what: str = "value") -> Any:
+    from anybpf.cli.words import encode
+
+    return one.value.decode(encode(word, one.value, what))
 
 
-def _value(one: MapHandle, key: bytes) -> Any:
+def _value(one: MapHandle, key: Any) -> Any:
     """The value of a key, or None; of a map that holds objects, the number of the one there."""
     from anybpf.cli.entries import holds
 
@@ -280,29 +281,31 @@ def run_set(args: argparse.Namespace) -> int:
         if kind:
             with find(backend, kind.removesuffix("s"), args.value) as held:
                 one.update(key, held, flags)
+            if kind == "programs" and not one.pins:
+                note(
+                    f"map {one.spec.name} has no pin: it is emptied when its last holder outside "
+                    "lets go of it"
+                )
         elif one.per_cpu:
             one.update(key, _for_processors(one, args.value), flags)
         else:
-            from anybpf.cli.words import encode
-
-            one.update(key, encode(args.value, one.value, "value"), flags)
+            one.update(key, _new(one, args.value), flags)
         if args.json:
             print_json(
                 document(
                     id=one.id,
                     map=one.spec.name,
-                    key=as_json(_decoded(one, key)),
+                    key=as_json(key),
                     value=as_json(_value(one, key)),
                 )
             )
     return DONE
 
 
-def _for_processors(one: MapHandle, word: str) -> list[bytes]:
+def _for_processors(one: MapHandle, word: str) -> list[Any]:
     """A value for each processor: one word for all, or a JSON list with a word for each."""
     from json import dumps, loads
 
-    from anybpf.cli.words import encode
     from anybpf.maps.codecs import Array
 
     if word.startswith("[") and not isinstance(one.value, Array):
@@ -316,10 +319,10 @@ def _for_processors(one: MapHandle, word: str) -> list[bytes]:
                 f"the list has {len(given)}"
             )
         return [
-            encode(each if isinstance(each, str) else dumps(each), one.value, f"value {number}")
+            _new(one, each if isinstance(each, str) else dumps(each), f"value {number}")
             for number, each in enumerate(given)
         ]
-    return [encode(word, one.value, "value")] * one.cpus
+    return [_new(one, word) for _ in range(one.cpus)]
 
 
 def run_delete(args: argparse.Namespace) -> int:
@@ -344,11 +347,11 @@ def run_delete(args: argparse.Namespace) -> int:
         elif args.all:
             print(f"took {plural(count, 'entry', 'entries')} out")
         elif not count:
-            print(f"map {one.spec.name} has no entry {shown(_decoded(one, key))}")
+            print(f"map {one.spec.name} has no entry {shown(key)}")
     return DONE if count or args.all else NO
 
 
-def _delete(one: MapHandle, key: bytes) -> int:
+def _delete(one: MapHandle, key: Any) -> int:
     from anybpf.errors import NoSuchKey
 
     try:
@@ -386,21 +389,18 @@ def run_pop(args: argparse.Namespace) -> int:
 
 def run_push(args: argparse.Namespace) -> int:
     from anybpf.cli.selection import find
-    from anybpf.cli.words import as_json, encode
+    from anybpf.cli.words import as_json
     from anybpf.maps import ANY, EXIST
 
     with opened(args) as backend, find(backend, "map", args.map) as one:
         _line_up(one, "pushed to", ("queue", "stack", "bloom_filter"))
-        raw = encode(args.value, one.value, "value")
-        put: Any = getattr(one, "push", None) or getattr(one, "add", None)
-        if put is None:
-            raise NotFound(f"map {one.spec.name}: this back end does not push")
+        value = _new(one, args.value)
         if one.spec.type == "bloom_filter":
-            one.add(raw)
+            one.add(value)
         else:
-            put(raw, EXIST if args.force else ANY)
+            one.push(value, EXIST if args.force else ANY)
         if args.json:
-            print_json(document(id=one.id, map=one.spec.name, value=as_json(one.value.decode(raw))))
+            print_json(document(id=one.id, map=one.spec.name, value=as_json(value)))
     return DONE
 
 
