@@ -13,7 +13,7 @@ from struct import pack, unpack
 from typing import TYPE_CHECKING, Final
 
 from anybpf.backends.linux import perf_events, syscall
-from anybpf.backends.linux.link import Link, SocketHold, make_link, refused
+from anybpf.backends.linux.link import Link, SocketHold, refused
 from anybpf.backends.linux.symbols import symbol_offset
 from anybpf.errors import InputError, NotFound, NotSupported
 
@@ -48,8 +48,9 @@ def _create(
     """LINK_CREATE: ``rest`` is what follows the first four fields for this kind of link."""
     backend = program.backend
     kind = backend.platform.attach_types[attach_type]
+    held = program.hold()
     result = syscall.call(
-        syscall.LINK_CREATE, pack("=IIII", program.fd, target, kind.number, flags) + rest
+        syscall.LINK_CREATE, pack("=IIII", held.fd, target, kind.number, flags) + rest
     )
     if result < 0:
         link = backend.platform.link_types[kind.link_type] if kind.link_type else None
@@ -57,7 +58,7 @@ def _create(
         raise refused(
             what, -result, f"attach type {attach_type}", "" if link is None else link.since
         )
-    return make_link(backend, result, attach_type)
+    return Link(backend, result, attach_type)
 
 
 def _chosen(program: Program, attach_type: str, types: tuple[str, ...], what: str) -> str:
@@ -233,11 +234,12 @@ def attach_tracing(program: Program, cookie: int = 0) -> Link:
 
 
 def _open_raw(program: Program, name: int, cookie: int, where: str, held: object) -> Link:
-    result = syscall.call(syscall.RAW_TRACEPOINT_OPEN, pack("=QI4xQ", name, program.fd, cookie))
+    descriptor = program.hold()
+    result = syscall.call(syscall.RAW_TRACEPOINT_OPEN, pack("=QI4xQ", name, descriptor.fd, cookie))
     del held  # the name had to be there until now
     if result < 0:
         raise refused(f"attaching program {program.name} ({program.type}) to {where}", -result)
-    return make_link(program.backend, result)
+    return Link(program.backend, result)
 
 
 def attach_perf_event(program: Program, event: int, cookie: int = 0, where: str = "") -> Link:

@@ -7,7 +7,6 @@ read an iterator.
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Callable
 from ctypes import addressof, create_string_buffer
 from dataclasses import dataclass, field
@@ -56,11 +55,15 @@ class LinuxLinkInfo(LinkInfo):
 class Link(Handle):
     """A hold on a link. When the last handle and pin of it go, the program is detached."""
 
-    kind = "link"
+    object_kind = "link"
 
     def __init__(self, backend: LinuxBackend, fd: int, attach_type: str = "") -> None:
-        number, ident, _ = _head(fd)  # first: who has no handle yet closes what it gave
         super().__init__(backend, fd)
+        try:
+            number, ident, _ = _head(fd)
+        except BaseException:
+            self.close()
+            raise
         self._id = ident
         self._type: int = number
         self._attach_type: str = attach_type
@@ -82,17 +85,19 @@ class Link(Handle):
         return self._attach_type or self.info().attach_type_name
 
     def info(self) -> LinuxLinkInfo:
-        return link_info(self.fd, self.backend.platform, len(self._pins), self._attach_type)
+        held = self.hold()
+        return link_info(held.fd, self.backend.platform, len(self._pins), self._attach_type)
 
     def update(self, program: Program, old: Program | None = None) -> None:
         """Put another program in the place of the link's, without a moment in which none runs.
 
         With ``old`` only if that one is still there; else :class:`InputError`.
         """
-        flags = 0 if old is None else _REPLACE
+        # Held, so that no other thread can close them in the middle of the call.
+        held = (self.hold(), program.hold(), None if old is None else old.hold())
+        flags, replaced = (0, 0) if held[2] is None else (_REPLACE, held[2].fd)
         result = syscall.call(
-            syscall.LINK_UPDATE,
-            pack("=IIII", self.fd, program.fd, flags, 0 if old is None else old.fd),
+            syscall.LINK_UPDATE, pack("=IIII", held[0].fd, held[1].fd, flags, replaced)
         )
         if result >= 0:
             return
@@ -111,7 +116,8 @@ class Link(Handle):
 
         Links whose type cannot do that (tracing, perf events) are detached by closing them.
         """
-        result = syscall.call(syscall.LINK_DETACH, pack("=I", self.fd))
+        held = self.hold()
+        result = syscall.call(syscall.LINK_DETACH, pack("=I", held.fd))
         if result < 0:
             raise refused(
                 f"detaching {self.describe()} (close all handles and pins of it instead)",
@@ -124,7 +130,8 @@ class Link(Handle):
 
         Read it to its end, or close it.
         """
-        result = syscall.call(syscall.ITER_CREATE, pack("=II", self.fd, 0))
+        held = self.hold()
+        result = syscall.call(syscall.ITER_CREATE, pack("=II", held.fd, 0))
         if result < 0:
             if result == -errno.EINVAL:
                 raise InputError(f"{self.describe()} is a link of type {self.type}, not of iter")
@@ -178,15 +185,6 @@ def _head(fd: int) -> tuple[int, int, int]:
 def _type_name(platform: Platform, number: int) -> str:
     types = platform.link_types
     return types.name(number) if number in types else f"type_{number}"
-
-
-def make_link(backend: LinuxBackend, fd: int, attach_type: str = "") -> Link:
-    """A handle that owns the descriptor, also if it cannot be made."""
-    try:
-        return Link(backend, fd, attach_type)
-    except BaseException:
-        os.close(fd)
-        raise
 
 
 def link_info(fd: int, platform: Platform, pins: int = 0, attach_type: str = "") -> LinuxLinkInfo:
