@@ -26,8 +26,6 @@ from fuzz.soundness.chance import Chance
 BUDGET: Final = 3_000_000
 SIZES: Final = (0, 13, 14, 20, 33, 34, 42, 54, 60, 64, 64, 100, 128, 200, 255, 300)
 EVENT: Final = event_bytes({"pid": 1234, "tid": 1235, "uid": 7, "gid": 8, "comm": "fuzz"})
-# What is compiled before it is known which helpers are Python's takes them for those it knows.
-AHEAD: Final = ("native", "c")
 RINGS: Final = ("ringbuf", "perf_event_array")
 # Helpers whose results differ from run to run: here numbers in a row take their place.
 CHANGING: Final = (
@@ -283,10 +281,7 @@ class Bench:
                     break
                 wanted.append(seen)
         self.runs += len(wanted)
-        in_python = any(name in CHANGING for name in prepared.helpers)
         for seat in self.others:
-            if in_python and seat.engine in AHEAD:
-                continue
             with _Made(seat, prepared) as program:
                 for run, expected in enumerate(wanted):
                     text = apart(seat.run(program, inputs[run], 0), expected)

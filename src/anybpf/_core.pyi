@@ -293,7 +293,7 @@ class Program:
         """How often 65,536 of its instructions were interpreted."""
 
     on_hot: Callable[[], object] | None
-    """Called after the run that makes it hot (32 of `heat`), in the thread that ran it; then None."""
+    """Called after the run that makes it hot (32 of `heat`), by the thread that ran it, once."""
     @property
     def runs(self) -> int: ...
     @property

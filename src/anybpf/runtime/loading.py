@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from anybpf import _core
 from anybpf.engines import Prepared, prepare
@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 
 # A file: its path, or its bytes.
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | None
+
+# What compiled code does itself where it can: see anybpf.engines.lowering.plan.
+_INLINED: Final = ("map_lookup_elem", "map_update_elem", "map_delete_elem")
 
 
 def load(
@@ -446,6 +449,11 @@ class _Load:
                         f"program {prepared.name}: the helper bpf_{name}",
                         where=f"the embedded runtime ({why})",
                     )
+            elif self.image is not None and name in _INLINED:
+                raise NotSupported(
+                    f"program {prepared.name}: a helper in Python in place of bpf_{name}",
+                    where="programs that were compiled ahead, which do without that helper",
+                )
             found.append(one)
         return found
 

@@ -49,6 +49,8 @@ class ProgramRecord(Record):
         self.layout: ContextLayout = ContextLayout(prepared.type)
         self.held: list[Record] = []
         self.types_id: int = 0
+        # As they were given to the core: numbers of built-in ones, and functions.
+        self.helpers: list[Any] = []
         # The compiler's, if it waits for the program to become hot.
         self.job: Job | None = None
         # Bytes of the machine code that an image gave it.
@@ -171,7 +173,7 @@ class Program(Handle):
 
         record = self.program_record()
         maps = [one for one in record.held if isinstance(one, MapRecord)]
-        return native_listing(record.prepared, _source(record.prepared, maps))
+        return native_listing(record.prepared, _source(record.prepared, maps, record.helpers))
 
     def attach(self, attach_type: str = "", data: bytes = b"") -> Link:
         """Attach it by the runtime's hook for that attach type (its own, if none is named)."""
@@ -280,9 +282,10 @@ def create_program(
         )
         try:
             record.held = held
+            record.helpers = helpers
             record.types_id = 0 if types is None else types.id
             record.core.statistics = runtime.statistics
-            _use_engine(record, maps, engine)
+            _use_engine(record, maps, helpers, engine)
             runtime.admit(record, number, len(prepared.code))
         except BaseException:
             record.core.close()
@@ -295,21 +298,26 @@ def create_program(
     return record
 
 
-def _use_engine(record: ProgramRecord, maps: list[MapRecord], engine: str) -> None:
+def _use_engine(
+    record: ProgramRecord, maps: list[MapRecord], helpers: list[Any], engine: str
+) -> None:
     """Compile the program now, or let it be compiled when that pays."""
     if engine == JIT:
-        compiler().compile_now(record.core, _source(record.prepared, maps))
+        compiler().compile_now(record.core, _source(record.prepared, maps, helpers))
     elif engine == AUTO:
         prepared = record.prepared
-        record.job = compiler().watch(record.core, lambda: _source(prepared, maps))
+        record.job = compiler().watch(record.core, lambda: _source(prepared, maps, helpers))
 
 
-def _source(prepared: Prepared, maps: list[MapRecord]) -> Source:
-    """What the compiler starts from: the maps as they are, which may be larger than was said."""
+def _source(prepared: Prepared, maps: list[MapRecord], helpers: list[Any]) -> Source:
+    """What the compiler starts from: maps and helpers as they are, and not as was said of them."""
     from anybpf.engines.lowering import source_of
 
     source = source_of(prepared)
     for shape, one in zip(source.maps, maps, strict=True):
         if shape.max_entries != one.spec.max_entries or shape.kind != one.spec.type:
             shape.open = False
+    for index, helper in enumerate(helpers):
+        if callable(helper):
+            source.is_in_python(index)
     return source

@@ -69,4 +69,4 @@ def attach(
     """From now on these programs run as what a C compiler makes of them."""
     library = build(emit_c([prepared for _, prepared in programs], checks), flags=flags)
     for program, prepared in programs:
-        library.attach(program, source_of(prepared), checks)
+        library.attach(program, source_of(prepared, ahead=True), checks)

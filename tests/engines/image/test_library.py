@@ -84,7 +84,9 @@ def test_every_target_is_compiled_for(target: str) -> None:
     data = compile_image(collection(TIME, LOOP, maps=[map_spec()]), target=target)
     image = read_image(data, abi=_core.NATIVE_ABI)
     assert image.target.startswith(target)
-    assert [(owner, name) for owner, name in image.imports] == [("main", "anybpf_helper_0")]
+    # The helper may turn out to be one in Python, which may end the run.
+    assert {owner for owner, _ in image.imports} == {"main"}
+    assert {name for _, name in image.imports} == {"anybpf_helper_0", "anybpf_native_stopped"}
     assert image.programs["main1"].size > 0
 
 

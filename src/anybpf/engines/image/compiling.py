@@ -39,9 +39,6 @@ _FEATURES: Final = {"x86_64": "-idivq-to-divl"}
 _ENTRY: Final = "anybpf_entry"
 _FUNCTION: Final = "anybpf_function_"
 _PREFIX: Final = "bpf_"
-_TABLE: Final = "@anybpf_imports = external global"
-# Nobody writes it once code runs, so tables of places in it are kept as distances.
-_OWN_TABLE: Final = "@anybpf_imports = external hidden constant"
 
 
 class Lowered:
@@ -151,9 +148,8 @@ def lower(prepared: Prepared, triple: str) -> Lowered:
     from anybpf.engines.lowering.source import source_of
 
     features = _FEATURES.get(triple.split("-")[0], "")
-    module = print_module(make_plan(source_of(prepared)), _core.LAYOUT, imports=TABLE)
-    # The table is part of the library: it is reached from the code without going by another.
-    text = module.text.replace(_TABLE, _OWN_TABLE, 1)
+    module = print_module(make_plan(source_of(prepared, ahead=True)), _core.LAYOUT, imports=TABLE)
+    text = module.text
     data = compile_ir(text, triple=triple, features=features, pic=True, name=prepared.name)
     if has_addresses(Parts(prepared.name, data)):
         # A switch became a table of pointers, which only a dynamic linker could fill in.

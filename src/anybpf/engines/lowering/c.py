@@ -104,7 +104,7 @@ def emit_c(programs: Iterable[Prepared], checks: str = UNPROVED) -> str:
 
 
 def unit_of(prepared: Prepared) -> Unit:
-    unit = Unit(source_of(prepared))
+    unit = Unit(source_of(prepared, ahead=True))
     last: tuple[str, int] | None = None
     for index, slot in enumerate(unit.source.slots):
         place = prepared.source_place(slot)

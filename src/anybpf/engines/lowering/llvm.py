@@ -108,7 +108,9 @@ class _Printer:
                     self.callback(one)
         head: list[str] = []
         if self.table:
-            head.append(f"@anybpf_imports = external global [{max(1, len(self.imported))} x ptr]")
+            # Part of the library itself, and filled in before anything runs.
+            count = max(1, len(self.imported))
+            head.append(f"@anybpf_imports = external hidden constant [{count} x ptr]")
         else:
             for name, kind in self.imported.items():
                 if kind is None:

@@ -70,7 +70,7 @@ DIRECT_DELETE: Final = "direct_delete"
 
 _ARRAYS: Final = ("array", "percpu_array")
 _TABLES: Final = ("hash", "lru_hash", "percpu_hash", "lru_percpu_hash", "lpm_trie")
-_DIRECT: Final = {
+DIRECT: Final = {
     "map_lookup_elem": DIRECT_LOOKUP,
     "map_update_elem": DIRECT_UPDATE,
     "map_delete_elem": DIRECT_DELETE,
@@ -286,9 +286,9 @@ def _helper_call(plan: Plan, one: FunctionPlan, index: int, insn: Instruction) -
     call = Call(HELPER, insn.imm, map_index)
     if insn.imm < len(source.arguments):
         call.arguments = source.arguments[insn.imm]
-    call.can_stop = name not in _HARMLESS
+    call.can_stop = source.ahead or name not in _HARMLESS
     call.chains = name == TAIL_CALL
-    direct = _DIRECT.get(name)
+    direct = DIRECT.get(name)
     if direct is None or not 0 <= map_index < len(source.maps):
         return call
     shape = source.maps[map_index]

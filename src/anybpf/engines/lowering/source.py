@@ -52,6 +52,7 @@ class Source:
     """
 
     __slots__ = (
+        "ahead",
         "arguments",
         "code",
         "context_size",
@@ -83,6 +84,8 @@ class Source:
             raise InputError(f"program {name} has no instructions to compile")
         self.facts: Facts = Facts(len(self.instructions)) if facts is None else facts
         self.helpers: list[str] = []
+        # Whether it is compiled for a time when helpers of any name may be in Python.
+        self.ahead: bool = False
         self.maps: list[MapShape] = []
         # Which of the maps a fact means by its number, or -1.
         self.map_of_fact: list[int] = []
@@ -99,14 +102,21 @@ class Source:
         """Whether anything is known of the program beyond its code."""
         return bool(self.facts.reached)
 
+    def is_in_python(self, helper: int) -> None:
+        """The helper is no built-in, whatever its name: nothing is known of what it does."""
+        self.helpers[helper] = f"{self.helpers[helper]} in Python"
+        self.arguments[helper] = 5
+        self.returning.discard(helper)
+
     def reached(self, index: int) -> bool:
         return not self.proved or index in self.facts.reached
 
 
-def source_of(prepared: Prepared) -> Source:
-    """What is known of a prepared program."""
+def source_of(prepared: Prepared, *, ahead: bool = False) -> Source:
+    """What is known of a prepared program; see :attr:`Source.ahead`."""
     facts = None if prepared.proof is None else prepared.proof.facts
     source = Source(prepared.name, prepared.code, facts)
+    source.ahead = ahead
     source.helpers = list(prepared.helpers)
     source.context_size = prepared.context_size
     closing = sum(f.bit for f in prepared.platform.map_flags if f.name.endswith(_FOR_PROGRAMS))
