@@ -133,7 +133,7 @@ class Elements(Handle):
             raise self._wrong_size("key", key, self.key_size)
         found = self._get(syscall.MAP_LOOKUP_ELEM, key, flags)
         if found.__class__ is bytes:
-            return found  # type: ignore[return-value]
+            return found
         if found != errno.ENOENT:
             self._fail("look up", int(found), key)
         return None

@@ -66,14 +66,13 @@ def program_info(fd: int, platform: Platform, pins: int = 0, code: bool = True) 
     head = raw_info(fd, create_string_buffer(PROGRAM_INFO), what)
     jited, xlated = unpack_from("=II", head, 16)
     map_count = unpack_from("=I", head, 52)[0]
-    block = create_string_buffer(PROGRAM_INFO)
     insns = create_string_buffer(xlated if code else 0)
     ids = create_string_buffer(4 * map_count)
     asked = pack(
         "=I4x8sIIQQQIIQ", 0, b"", 0, len(insns), 0, addressof(insns) if len(insns) else 0, 0, 0,
         map_count, addressof(ids) if map_count else 0,
     )  # fmt: skip
-    block[: len(asked)] = asked  # type: ignore[assignment]
+    block = create_string_buffer(asked.ljust(PROGRAM_INFO, b"\0"), PROGRAM_INFO)
     data = raw_info(fd, block, what)
     number, ident, tag = unpack_from("=II8s", data, 0)
     load_time, uid, map_count = unpack_from("=QII", data, 40)
@@ -142,9 +141,8 @@ def map_info(fd: int, platform: Platform, pins: int = 0) -> MapInfo:
 
 def types_info(fd: int) -> TypesInfo:
     name = create_string_buffer(_TYPES_ROOM)
-    block = create_string_buffer(TYPES_INFO)
     asked = pack("=QIIQII", 0, 0, 0, addressof(name), len(name), 0)
-    block[: len(asked)] = asked  # type: ignore[assignment]
+    block = create_string_buffer(asked.ljust(TYPES_INFO, b"\0"), TYPES_INFO)
     data = raw_info(fd, block, "type information")
     size, ident = unpack_from("=II", data, 8)
     kernel = bool(unpack_from("=I", data, 28)[0])
@@ -154,9 +152,8 @@ def types_info(fd: int) -> TypesInfo:
 def types_bytes(fd: int, size: int) -> bytes:
     """The type information itself."""
     room = create_string_buffer(size)
-    block = create_string_buffer(TYPES_INFO)
     asked = pack("=QII", addressof(room), size, 0)
-    block[: len(asked)] = asked  # type: ignore[assignment]
+    block = create_string_buffer(asked.ljust(TYPES_INFO, b"\0"), TYPES_INFO)
     raw_info(fd, block, "type information")
     return room.raw
 
