@@ -27,12 +27,16 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("map", "make maps, look into them and change them"),
     ("link", "make one object of several; or look at what is attached"),
     ("pin", "say what is pinned where: list, remove"),
+    ("ring", "follow the records of ring buffers and perf event arrays"),
+    ("log", "follow what programs print"),
+    ("top", "show which programs run, and what that costs"),
     ("check", "say what keeps programs from loading on each platform"),
     ("verify", "prove that programs are safe to run, or say why not"),
     ("compile", "compile programs ahead to native images, or to C"),
     ("platform", "say what a platform offers: show"),
     ("netsh", "speak the language of netsh ebpf, on the Windows platform"),
     ("cache", "look at the compiled programs kept on disk: show, clear"),
+    ("bpftool", "bpftool's own commands, on any back end"),
     ("completion", "print a completion script for a shell"),
 )
 

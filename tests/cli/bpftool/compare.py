@@ -1,0 +1,58 @@
+"""Runs bpftool and ours on the same kernel objects, in namespaces of its own; prints both as JSON.
+
+Started by ``test_real`` under ``unshare``. ``{name}`` in a command stands for one of two twins: the
+real bpftool works on the first, ours on the second, so that commands which change a map can be
+compared too. All numbers of twins are masked before the outputs are compared.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from typing import Any
+
+from anybpf.cli import main
+
+ROOT = "/sys/fs/bpf"
+
+
+def real(words: list[str]) -> tuple[int, str, str]:
+    done = subprocess.run(["bpftool", *words], capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stdout, done.stderr
+
+
+def ours(words: list[str]) -> tuple[int, str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main(["bpftool", "--backend", "linux", *words])
+    return code, out.getvalue(), err.getvalue()
+
+
+def one(line: str) -> dict[str, Any]:
+    words = line.split()
+    return {
+        "line": line,
+        "real": real([word.replace("{}", "real") for word in words]),
+        "ours": ours([word.replace("{}", "ours") for word in words]),
+    }
+
+
+def begin(objects: list[str]) -> None:
+    subprocess.run(["mount", "-t", "bpf", "bpf", ROOT], check=True)
+    for path in objects:
+        for twin in ("real", "ours"):
+            place = f"{ROOT}/{twin}"
+            subprocess.run(
+                ["bpftool", "prog", "loadall", path, f"{place}/p", "pinmaps", f"{place}/m"],
+                check=True,
+                capture_output=True,
+            )
+
+
+if __name__ == "__main__":
+    asked = json.load(sys.stdin)
+    begin(asked["objects"])
+    print(json.dumps([one(line) for line in asked["lines"]]))
