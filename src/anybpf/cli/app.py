@@ -35,6 +35,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("compile", "compile programs ahead to native images, or to C"),
     ("platform", "say what a platform offers: show"),
     ("netsh", "speak the language of netsh ebpf, on the Windows platform"),
+    ("service", "keep objects between commands: start, stop, status, run"),
     ("cache", "look at the compiled programs kept on disk: show, clear"),
     ("bpftool", "bpftool's own commands, on any back end"),
     ("completion", "print a completion script for a shell"),
