@@ -85,7 +85,9 @@ class Elements(Handle):
         self.user_value_size: int = (
             self.value_stride * self.cpus if self.per_cpu else info.value_size
         )
+        # Whether there are batches: yes, until the kernel says no.
         self._batches: bool = True
+        self._asked: bool = False
 
     def _fail(self, what: str, number: int, key: object) -> NoReturn:
         raise refusal(self._name, self.type, self.max_entries, what, number, key)
@@ -171,7 +173,8 @@ class Elements(Handle):
         raw = self._key(key)
         cell = self._cell(held)
         cell.key.raw = raw
-        result = syscall.call_at(syscall.MAP_DELETE_ELEM, cell.address, 32)
+        # No further than the key: nothing else may be set for this command.
+        result = syscall.call_at(syscall.MAP_DELETE_ELEM, cell.address, 16)
         held.cells.append(cell)
         return -result
 
@@ -193,16 +196,21 @@ class Elements(Handle):
 
     # Many entries.
 
+    def _reads_many(self) -> bool:
+        """Whether its type has batches: asked once, with a single entry."""
+        if self._batches and not self._asked and self.key_size:
+            self._asked = True
+            number = _Batch(self, 1).call(syscall.MAP_LOOKUP_BATCH, False)
+            self._batches = number not in _LACKING
+        return self._batches and self.key_size > 0
+
     def chunks(self) -> Iterator[tuple[bytes, bytes, int]]:
         """All entries: keys and values end to end, and how many."""
-        if self._batches and self.key_size:
+        if self._reads_many():
             block = _Batch(self, CHUNK)
             started = False
             while True:
                 number = block.call(syscall.MAP_LOOKUP_BATCH, started)
-                if number in _LACKING and not started:
-                    self._batches = False
-                    break
                 if number == errno.ENOSPC:  # a bucket of the hash has more than there is room for
                     block = block.larger()
                     continue
@@ -227,7 +235,14 @@ class Elements(Handle):
             key = self.next_key(key)
 
     def raw_keys(self) -> Iterator[bytes]:
+        """All keys; also of maps whose values only programs can read."""
         size = self.key_size
+        if not self._reads_many():
+            key = self.next_key(None)
+            while key is not None:
+                yield key
+                key = self.next_key(key)
+            return
         for keys, _, count in self.chunks():
             for at in range(0, count * size, size):
                 yield keys[at : at + size]

@@ -69,6 +69,8 @@ def refusal(
             said = "an array's entry {k} is there from the start (leave out NOEXIST)"
     elif type_name in _VALUES_ONLY and number == errno.ENOENT:
         said = "it is empty"
+    if number == errno.ENOSPC and not what.startswith(("update", "push", "add")):
+        kind, said = MapError, "the kernel shows no values of such a size of a map of type {type}"
     shown = "" if key is None else repr(key)
     action = f"{what} {shown}" if shown and "{k}" not in said else what
     said = said.format(k=shown, max_entries=max_entries, type=type_name)

@@ -54,7 +54,11 @@ class KernelVerdict:
             return ""
         lines = [line for line in self.log.splitlines() if line and not _STATISTICS.match(line)]
         # Some of the kernel's messages lack the end of their line.
-        return _PROCESSED_AT.split(lines[-1])[0].strip() if lines else f"before verification: {syscall.text(self.errno)}"
+        return (
+            _PROCESSED_AT.split(lines[-1])[0].strip()
+            if lines
+            else f"before verification: {syscall.text(self.errno)}"
+        )
 
     @property
     def verification_ns(self) -> int:
