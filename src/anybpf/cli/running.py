@@ -56,7 +56,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     _common(parser)
     parser.add_argument(
-        "--repeat", metavar="N", type=_count, default=1, help="run it so often (default: 1)"
+        "--repeat", metavar="N", type=count_of, default=1, help="run it so often (default: 1)"
     )
     parser.add_argument("--data-out", metavar="FILE", help="where to write the packet afterwards")
     parser.add_argument("--context", action="store_true", help="show the context afterwards")
@@ -66,24 +66,24 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 def add_profile_options(parser: argparse.ArgumentParser) -> None:
     _common(parser)
     parser.add_argument(
-        "--repeat", metavar="N", type=_count, default=_RUNS,
+        "--repeat", metavar="N", type=count_of, default=_RUNS,
         help=f"test runs with each engine (default: {_RUNS})",
     )  # fmt: skip
     parser.add_argument(
-        "--seconds", metavar="S", type=_seconds, default=3.0,
+        "--seconds", metavar="S", type=seconds_of, default=3.0,
         help="how long to watch a loaded program (default: 3)",
     )  # fmt: skip
     add_load_options(parser)
 
 
-def _count(word: str) -> int:
+def count_of(word: str) -> int:
     number = integer(word)
     if number is None or number < 1:
         raise argparse.ArgumentTypeError(f"{word!r} is no number from 1 on")
     return number
 
 
-def _seconds(word: str) -> float:
+def seconds_of(word: str) -> float:
     try:
         number = float(word)
     except ValueError:
