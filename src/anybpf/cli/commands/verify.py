@@ -16,6 +16,7 @@ from anybpf.cli.output import in_colour, print_error, print_json_line, print_lin
 from anybpf.errors import AnyBPFError, InputError, NotFound
 
 if TYPE_CHECKING:
+    from anybpf.cli.kernel import Kernel
     from anybpf.objects import CollectionSpec, ProgramSpec
     from anybpf.verifier.verification import Verification
 
@@ -23,6 +24,7 @@ EXAMPLES = """\
 anybpf verify droppacket.o
 anybpf verify droppacket.o xdp --explain
 anybpf verify *.o --json
+anybpf verify droppacket.o --backend linux
 anybpf verify bpf_lxc.o --program handle_policy --html report.html
 anybpf verify droppacket.o --proof droppacket.proof --sign key.pem
 anybpf verify bindmonitor.o --platform windows --style netsh --verbosity informational
@@ -78,6 +80,12 @@ def configure(subparsers: argparse._SubParsersAction[Parser], summary: str) -> N
     parser.add_argument(
         "--sign", metavar="KEY.pem", help="sign the proof with this Ed25519 private key"
     )
+    parser.add_argument(
+        "--backend",
+        choices=("embedded", "linux"),
+        default="embedded",
+        help="linux: what this machine's kernel says, too, and its log if it refuses a program",
+    )
     parser.add_argument("--html", metavar="OUT.html", help="write all of it as one page, too")
 
 
@@ -96,6 +104,11 @@ class Run:
             or args.html
             or (args.style == "netsh" and args.verbosity != "normal")
         )
+        self.kernel: Kernel | None = None
+        if args.backend == "linux":
+            from anybpf.cli.kernel import Kernel
+
+            self.kernel = Kernel()
 
     def fail(
         self, file: str, error: Exception, program: ProgramSpec | None = None, hint: str = ""
@@ -138,19 +151,21 @@ class Run:
         if self.args.html:
             self.verified.append((file, verification))
         self.proved.append(verification)
+        theirs = None if self.kernel is None else self.kernel.judge(program, spec)
         if self.args.json:
             from anybpf.verifier.report.json import record
 
-            print_json_line(
-                record(
-                    verification,
-                    file,
-                    explained=self.args.explain,
-                    invariants=self.args.invariants,
-                )
+            ours = record(
+                verification,
+                file,
+                explained=self.args.explain,
+                invariants=self.args.invariants,
             )
+            print_json_line(ours if theirs is None else {**ours, "kernel": theirs.as_json()})
         else:
             print_lines(self.lines(file, verification))
+            if theirs is not None:
+                print_lines(theirs.lines(whole=self.args.explain))
 
     def lines(self, file: str, verification: Verification) -> list[str]:
         """The report on one program in the layout that was asked for."""
@@ -179,6 +194,10 @@ def run(args: argparse.Namespace) -> int:
     platform = platforms.get(args.platform)  # a name that is not known is a matter of usage
     if args.type:
         platform.program_type(args.type)
+    if args.backend == "linux" and (args.type or platform.name != "linux"):
+        raise InputError(
+            "the kernel judges programs as they are, for Linux: leave --type and --platform away"
+        )
     work = Run(args)
     key = _key(args)
     files = Files(args.operands, args.platform)
