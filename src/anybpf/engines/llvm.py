@@ -1,7 +1,7 @@
 """LLVM as a compiler: from its text to an object file, by way of llvmlite.
 
 llvmlite is imported when something is compiled, and not before. What the text says and how the
-object gets into memory are no business of this module: see lowering/llvm.py and linking.py.
+object gets into memory are no business of this module: see lowering/llvm and linking.py.
 """
 
 from __future__ import annotations
