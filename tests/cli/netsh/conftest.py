@@ -10,10 +10,10 @@ import pytest
 
 from anybpf import toolchain
 from anybpf.cli.backend import lend
-from anybpf.cli.netsh.places import add_places
 from anybpf.cli.netsh.session import Session
 from anybpf.cli.netsh.shell import Shell
 from anybpf.runtime import Runtime
+from anybpf.runtime.places import add_places
 from anybpf.toolchain import Compiler
 from tests.conftest import ROOT
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from anybpf.cli.netsh.places import add_places
 from anybpf.cli.netsh.session import Session
 from anybpf.cli.netsh.shell import Shell, interact
 from anybpf.runtime import Runtime
+from anybpf.runtime.places import add_places
 from tests.cli.conftest import Cli
 from tests.cli.netsh.conftest import Netsh
 

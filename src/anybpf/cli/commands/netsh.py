@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from anybpf.cli.app import Parser, add_command
-from anybpf.cli.backend import add_backend_option, opened
+from anybpf.cli.backend import (
+    SHORT_LIVED,
+    VARIABLE,
+    add_backend_option,
+    is_lasting,
+    opened,
+)
 from anybpf.cli.files import read_text
-from anybpf.cli.output import print_json
+from anybpf.cli.output import print_error, print_json
+from anybpf.errors import InputError, NotSupported
 
 if TYPE_CHECKING:
     from anybpf.backends.model import Backend
@@ -75,6 +83,8 @@ def run(args: argparse.Namespace) -> int:
             code = interact(shell)
         if args.words and args.script:
             code = max(code, shell.words(args.words))
+        if args.words and session.forgets and not is_lasting(args):
+            print_error(f"{args.parser.prog}: {SHORT_LIVED}")
     if out is not None and err is not None:
         print_json({"code": code, "output": out.getvalue(), "errors": err.getvalue()})
     sys.stdout.flush()
@@ -90,12 +100,37 @@ def _opener(args: argparse.Namespace, stack: ExitStack) -> Opener:
 
     def opener() -> Backend:
         from anybpf.backends.model import EMBEDDED
-        from anybpf.cli.netsh.places import add_places
+        from anybpf.runtime.places import add_places
         from anybpf.runtime.runtime import Runtime
 
+        service = _running_service(args)
+        if service is not None:
+            return backends.enter_context(service)
         backend = backends.enter_context(opened(args, platform=PLATFORM))
         if backend.name == EMBEDDED and isinstance(backend, Runtime):
             add_places(backend)
         return backend
 
     return opener
+
+
+def _running_service(args: argparse.Namespace) -> Backend | None:
+    """For a single command, and if no back end is named: the service, if it runs.
+
+    What a command loads would not outlive it otherwise.
+    """
+    if (
+        args.script
+        or not args.words
+        or is_lasting(args)
+        or args.backend
+        or os.environ.get(VARIABLE)
+    ):
+        return None
+    from anybpf.backends import backend
+    from anybpf.cli.netsh.session import PLATFORM
+
+    try:
+        return backend("service", platform=PLATFORM, start=False)
+    except (InputError, NotSupported):
+        return None

@@ -25,14 +25,6 @@ from anybpf.platforms import Platform
 PREFIX: Final = "EBPF_"
 
 
-class Refused(InputError):
-    """Something is refused for a reason that has a result of its own: ``result`` names it."""
-
-    def __init__(self, message: str, result: str) -> None:
-        self.result = result
-        super().__init__(message)
-
-
 # The first that fits counts: what is more special stands in front. Results: include/ebpf_result.h.
 _RESULTS: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (VerifierError, "VERIFICATION_FAILED"),
@@ -53,9 +45,10 @@ _RESULTS: Final[tuple[tuple[type[BaseException], str], ...]] = (
 
 
 def result_name(error: BaseException) -> str:
-    """The result that stands for an error, without its prefix."""
-    if isinstance(error, Refused):
-        return error.result
+    """The result that stands for an error, or that it names itself, without its prefix."""
+    named = getattr(error, "result", "")
+    if named:
+        return str(named)
     for kind, name in _RESULTS:
         if isinstance(error, kind):
             return name

@@ -35,12 +35,14 @@ def read(file: str) -> bytes:
 class ObjectFile:
     """A file that was read: what it says, and how much code each program has, in bytes."""
 
-    __slots__ = ("hash", "native", "sizes", "spec")
+    __slots__ = ("bare", "hash", "native", "sizes", "spec")
 
     def __init__(self, spec: CollectionSpec, sizes: dict[str, int], native: bool = False) -> None:
         self.spec: CollectionSpec = spec
         self.sizes: dict[str, int] = sizes
         self.native: bool = native
+        # Whether its programs are functions of a bare ``.text``.
+        self.bare: bool = False
         # Of the object from which a native image was made, as hexadecimal digits.
         self.hash: str = ""
 
@@ -60,7 +62,8 @@ def parse(data: bytes, file: str, platform: Platform) -> ObjectFile:
 
     spec = load_spec(data, platform.name, _stem(file))
     spec.file = file
-    if not spec.programs:
+    bare = not spec.programs
+    if bare:
         functions = dict(spec.functions)
         called = {name for one in functions.values() for name in one.calls}
         for name, function in functions.items():
@@ -68,7 +71,9 @@ def parse(data: bytes, file: str, platform: Platform) -> ObjectFile:
                 program = ProgramSpec(function, TEXT, functions)
                 program.platform = platform.name
                 spec.programs[name] = program
-    return ObjectFile(spec, {name: 8 * one.slots for name, one in spec.programs.items()})
+    made = ObjectFile(spec, {name: 8 * one.slots for name, one in spec.programs.items()})
+    made.bare = bare
+    return made
 
 
 def _image(data: bytes, file: str, platform: Platform) -> ObjectFile:

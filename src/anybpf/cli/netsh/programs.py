@@ -10,10 +10,11 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from anybpf.cli.netsh import objects
-from anybpf.cli.netsh.codes import Refused, errno_of, result_number, win32_of
+from anybpf.cli.netsh.codes import errno_of, result_number, win32_of
 from anybpf.cli.netsh.grammar import SyntaxProblem, Values, number
 from anybpf.cli.netsh.session import Origin, Session, interface_index
 from anybpf.errors import AnyBPFError, CompileError, InputError, NotSupported, VerifierError
+from anybpf.runtime.places import Refused
 
 if TYPE_CHECKING:
     from anybpf.backends.model import CollectionHandle, Handle, ProgramHandle
@@ -51,16 +52,22 @@ def add(session: Session, values: Values) -> int:
         spec = read.spec
     except (AnyBPFError, OSError) as error:
         return session.fail(f"error {errno_of(error, platform)}: could not open file", error)
+    as_it_is = not read.bare
     if match is not None and spec.programs:
-        objects.set_type(next(iter(spec.programs.values())), match)
+        first = next(iter(spec.programs.values()))
+        before = (first.type, first.attach_type)
+        objects.set_type(first, match)
+        as_it_is = as_it_is and before == (first.type, first.attach_type)
     try:
         if not spec.programs:
             raise InputError(f"{file}: there is no program in it")
-        source = os.path.abspath(file) if read.native else spec
-        collection = _load(session, source, values.get("execution", "jit"))
+        # A file is loaded by its bytes where it may be: not every back end takes specs.
+        source = os.path.abspath(file) if as_it_is else spec
+        engine = "" if read.native else values.get("execution", "jit")
+        collection = _load(session, source, engine)
     except (AnyBPFError, OSError) as error:
         code = session.fail(f"error {errno_of(error, platform)}: could not load program", error)
-        for line in _log(error):
+        for line in _log(session, spec, error):
             session.fail(line)
         return code
     undo = _Undo(session, collection)
@@ -81,27 +88,32 @@ def add(session: Session, values: Values) -> int:
     return DONE
 
 
-def _load(session: Session, source: Any, execution: str) -> CollectionHandle:
-    if isinstance(source, str):
-        return session.backend.load(source)
-    if execution == "interpret":
-        return session.backend.load(source, engine="interpret")
+def _load(session: Session, source: Any, engine: str) -> CollectionHandle:
+    if engine != "jit":
+        return session.backend.load(source, **({"engine": engine} if engine else {}))
     try:
-        return session.backend.load(source, engine="jit")
+        return session.backend.load(source, engine=engine)
     except (NotSupported, CompileError):  # there may be no compiler: then it is interpreted
         return session.backend.load(source)
 
 
-def _log(error: Exception) -> list[str]:
+def _log(session: Session, spec: CollectionSpec, error: Exception) -> list[str]:
     """What the verifier says of a program that was refused; why, if it was not the verifier."""
-    if not isinstance(error, VerifierError):
-        return [str(error).rstrip()]
-    verification: Any = error.verification
+    verification: Any = getattr(error, "verification", None)
+    if isinstance(error, VerifierError) and verification is None:
+        verification = _verdict(session, spec)  # the back end's own did not come with the error
     if not hasattr(verification, "findings"):
         return [str(error).rstrip()]
     from anybpf.verifier.report import netsh
 
     return netsh.lines(verification)
+
+
+def _verdict(session: Session, spec: CollectionSpec) -> Any:
+    from anybpf.verifier import verify
+
+    verdicts = (verify(one, spec, platform=session.platform) for one in spec.programs.values())
+    return next((verdict for verdict in verdicts if not verdict.ok), None)
 
 
 class _Undo:

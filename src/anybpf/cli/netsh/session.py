@@ -85,6 +85,11 @@ class Session:
 
     # Objects.
 
+    @property
+    def forgets(self) -> bool:
+        """Whether something was loaded that ends with this process, whatever it is pinned by."""
+        return bool(self.collections) and self.backend.name == "embedded"
+
     def keep(self, collection: CollectionHandle) -> None:
         self.collections.append(collection)
 

@@ -1,7 +1,8 @@
-"""Where links wait in a process of its own: every attach type takes links, by its rules.
+"""Where links wait when nobody has events for them: every attach type takes links, by its rules.
 
 A place holds what is attached and says how many may be; no events come from it. Whoever has events
-registers a hook of its own with the runtime, and that one is left alone.
+registers a hook of its own with the runtime, and that one is left alone. The rules are those of
+eBPF for Windows; attach types of other platforms take as many programs as come.
 """
 
 from __future__ import annotations
@@ -9,12 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from anybpf.cli.netsh.codes import Refused
 from anybpf.errors import InputError
 
 if TYPE_CHECKING:
     from anybpf.runtime.link import LinkRecord
     from anybpf.runtime.runtime import Runtime
+
+
+class Refused(InputError):
+    """A place does not take a link; ``result`` is the platform's name for why."""
+
+    def __init__(self, message: str, result: str) -> None:
+        self.result = result
+        super().__init__(message)
+
 
 # How many clients a hook has at most: netebpfext/net_ebpf_ext_hook_provider.c.
 MOST_LINKS: Final = 16
