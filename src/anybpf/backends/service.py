@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from anybpf import _core
     from anybpf.btf import BTF
     from anybpf.maps import Map
-    from anybpf.objects.specs import MapSpec
+    from anybpf.objects.specs import CollectionSpec, MapSpec
     from anybpf.platforms import Platform
     from anybpf.runtime.collection import Collection
     from anybpf.runtime.features import Features
@@ -507,20 +507,30 @@ class ServiceBackend:
     # Making.
 
     def load(self, source: Any, **options: Any) -> Collection:
-        """Load an object file into the service: its path, its bytes, or a binary file.
+        """Load an object into the service: a file's path, its bytes, a binary file, or a spec that
+        was read from a file, with what was changed of it.
 
         ``options`` are ``programs``, ``maps``, ``variables``, ``pin_root``, ``engine``, ``kconfig``
         and ``kconfig_values`` of :func:`anybpf.runtime.load`.
         """
         from anybpf.objects import load_spec
+        from anybpf.objects.specs import CollectionSpec
         from anybpf.runtime.collection import Collection, Variable
 
-        data, file = _whole(source)
-        told = self.channel.ask("load", data=data, options=_load_options(options))
+        told_options = _load_options(options)
+        if isinstance(source, CollectionSpec):
+            data, spec, edits = _of_spec(source, self.platform)
+            if edits:
+                told_options["edits"] = edits
+        else:
+            data, file = _whole(source)
+            name = os.path.basename(file).partition(".")[0]
+            spec = load_spec(data, self.platform, name or None)
+            spec.file = file
+        told_options["name"] = spec.name
+        told = self.channel.ask("load", data=data, options=told_options)
         handles = [self.opened(one) for one in [*told["programs"].values(), *told["maps"].values()]]
         try:
-            spec = load_spec(data, self.platform, told["name"])
-            spec.file = file
             loaded = Collection(cast("Any", self), spec)
             loaded.programs.update(
                 zip(told["programs"], handles[: len(told["programs"])], strict=True)
@@ -679,6 +689,23 @@ def _whole(source: Any) -> tuple[bytes, str]:
         where="the service, which takes the bytes of object files; set what is to be other by the "
         "options of load",
     )
+
+
+def _of_spec(
+    given: CollectionSpec, platform: Platform
+) -> tuple[bytes, CollectionSpec, dict[str, Any]]:
+    """The object that a spec was read from, and what was changed since."""
+    from anybpf.objects import load_spec
+    from anybpf.service.edits import difference
+
+    if not os.path.isfile(given.file):
+        raise NotSupported(
+            f"loading collection {given.name}, which was not read from a file",
+            where="the service, which reads objects itself",
+        )
+    with open(given.file, "rb") as stream:
+        data = stream.read()
+    return data, given.copy(), difference(load_spec(data, platform, given.name), given)
 
 
 def _load_options(options: dict[str, Any]) -> dict[str, Any]:

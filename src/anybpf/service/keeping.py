@@ -329,7 +329,7 @@ class _Return:
             self.back[what] += 1
 
     def _object(self, name: str, options: dict[str, Any]) -> None:
-        from anybpf.objects import load_spec
+        from anybpf.service.edits import read
 
         data = read_file(self.runtime.file(f"object-{name}"))
         proof = read_file(self.runtime.file(f"proof-{name}"))
@@ -339,7 +339,7 @@ class _Return:
         if source.name != name:
             raise InputError("its file is not what it was")
         self.sources[name] = source
-        self.specs[name] = load_spec(data, self.runtime.platform)
+        self.specs[name] = read(data, self.runtime.platform, options)
         self.runtime._written.add(name)
 
     def _map(self, told: dict[str, Any]) -> None:
@@ -439,6 +439,7 @@ def load_source(
     """Load an object of which a proof is there; if it is out of date, it is proved anew."""
     from anybpf.engines.proof import own_proof
     from anybpf.errors import ImageError
+    from anybpf.service.edits import read
 
     options = load_options(source.options)
     options.update(more)
@@ -447,7 +448,8 @@ def load_source(
             proof = own_proof(source.proof, source.data) if source.proof else None
             if proof is None and options.get("programs") is None:
                 options["programs"] = []
-            return runtime.load(source.data, proof=proof, owner=owner, **options)
+            spec = read(source.data, runtime.platform, source.options)
+            return runtime.load(spec, proof=proof, owner=owner, **options)
         except ImageError:
             if turn:
                 raise

@@ -39,6 +39,8 @@ def warm_up() -> None:
     import anybpf.engines.proof
     import anybpf.objects.externs
     import anybpf.runtime.loading
+    import anybpf.service.edits
+    import anybpf.service.keeping
     import anybpf.verifier.verify  # noqa: F401
     from anybpf.verifier import verify  # noqa: F401
 
@@ -69,13 +71,15 @@ def prove(told: dict[str, Any]) -> bytes:
     """The proof of the object in the message, unsigned."""
     from anybpf.runtime.loading import prove as prove_object
     from anybpf.runtime.runtime import Runtime
+    from anybpf.service.edits import read
     from anybpf.service.keeping import load_options
 
     with Runtime(told["platform"], cpus=told["cpus"]) as runtime:
         options = load_options(told["options"])
         options.pop("pin_root", None)
         options.pop("engine", None)
-        return prove_object(told["data"], runtime, **options)
+        spec = read(told["data"], runtime.platform, told["options"])
+        return prove_object(spec, told["data"], runtime, **options)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ _SPEC = (
     "max_entries",
     "flags",
     "pinning",
+    "pin_path",
     "numa_node",
     "extra",
     "id",

@@ -6,6 +6,7 @@ import argparse
 
 from anybpf.cli.app import BAD, DONE, NO, Parser, add_command, add_group
 from anybpf.cli.output import plural, print_error, print_json
+from anybpf.service.paths import Places
 
 START_EXAMPLES = """\
 anybpf service start
@@ -49,7 +50,7 @@ def run_start(args: argparse.Namespace) -> int:
 
     options = running.options_of(args)
     fresh = running.start(options)
-    found = running.status(running.Places(options.directory, options.platform)) or {}
+    found = running.status(Places(options.directory, options.platform)) or {}
     if args.json:
         print_json({"version": SHAPE, "started": fresh, "service": found})
         return DONE
@@ -64,7 +65,7 @@ def run_run(args: argparse.Namespace) -> int:
     options = running.options_of(args)
     code = running.run(options)
     if code:
-        places = running.Places(options.directory, options.platform)
+        places = Places(options.directory, options.platform)
         print_error(f"anybpf service run: a service runs already at {places.socket}")
         return BAD
     return DONE
@@ -73,7 +74,7 @@ def run_run(args: argparse.Namespace) -> int:
 def run_stop(args: argparse.Namespace) -> int:
     from anybpf.service import running
 
-    was = running.stop(running.Places(args.directory, args.platform))
+    was = running.stop(Places(args.directory, args.platform))
     if args.json:
         print_json({"version": SHAPE, "stopped": was})
     else:
@@ -84,7 +85,7 @@ def run_stop(args: argparse.Namespace) -> int:
 def run_status(args: argparse.Namespace) -> int:
     from anybpf.service import running
 
-    places = running.Places(args.directory, args.platform)
+    places = Places(args.directory, args.platform)
     found = running.status(places)
     if args.json:
         print_json({"version": SHAPE, "running": found is not None, "service": found})
@@ -117,7 +118,7 @@ def _words(found: dict[str, list[str]]) -> str:
 def _time(seconds: float) -> str:
     """How long, in the two largest units."""
     rest = int(seconds)
-    parts = []
+    parts: list[str] = []
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
         count, rest = divmod(rest, size)
         if count or (unit == "s" and not parts):
