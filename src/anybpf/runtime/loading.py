@@ -7,7 +7,6 @@ here is the order of the steps, and what is undone if one of them fails.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +17,7 @@ from anybpf.errors import InputError, NotFound, NotSupported, VerifierError
 from anybpf.maps import Map
 from anybpf.maps.failures import STATUS
 from anybpf.objects import load_spec
+from anybpf.objects.editing import number_bytes
 from anybpf.objects.specs import CollectionSpec, MapSpec, ProgramSpec
 from anybpf.platforms.built import unbuilt
 from anybpf.platforms.table import near
@@ -57,7 +57,7 @@ def load(
     platform: str = "",
     programs: Iterable[str] | None = None,
     maps: Mapping[str, Map] | None = None,
-    variables: Mapping[str, int | bytes] | None = None,
+    variables: Mapping[str, object] | None = None,
     pin_root: str = "",
     owner: str = "",
     engine: str = AUTO,
@@ -142,7 +142,7 @@ class _Load:
         platform: str,
         programs: Iterable[str] | None,
         maps: Mapping[str, Map] | None,
-        variables: Mapping[str, int | bytes] | None,
+        variables: Mapping[str, object] | None,
         pin_root: str,
         owner: str,
         engine: str,
@@ -262,23 +262,16 @@ class _Load:
             policy.check_mode(JIT if engine == JIT else INTERPRET, what)
         return engine
 
-    def _set(self, name: str, value: int | bytes) -> None:
-        spec = self.spec.variables.get(name)
-        if spec is None:
-            raise NotFound(f"no variable is named {name!r}{near(name, self.spec.variables)}")
+    def _set(self, name: str, value: object) -> None:
+        spec = self.spec.variable(name)
         if self.image is not None and spec.is_constant:
             raise InputError(
                 f"variable {name} is constant: the image was compiled with its value; set it in "
                 "the object, before compiling"
             )
-        if isinstance(value, int):
-            bits = 8 * spec.size
-            if not -(1 << (bits - 1)) <= value < 1 << bits:
-                raise InputError(f"variable {name} has {spec.size} bytes, {value} does not fit")
-            value = (value & ((1 << bits) - 1)).to_bytes(spec.size, sys.byteorder)
-        if len(value) != spec.size:
-            raise InputError(f"variable {name} has {spec.size} bytes, {len(value)} were given")
-        spec.value = value
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = number_bytes(spec, value)
+        self.spec.set(name, value)
 
     def _choose(self, names: Iterable[str] | None) -> dict[str, ProgramSpec]:
         everything = self.spec.programs
@@ -470,7 +463,8 @@ class _Load:
     def _make_map(self, name: str) -> None:
         spec = self.spec.maps[name]
         record = self.given.get(name)
-        if record is None and spec.pinning:
+        pinned = spec.pinning or spec.pin_path
+        if record is None and pinned:
             there = self.runtime.pinned(self._path(spec))
             if there is not None:
                 if not isinstance(there, MapRecord):
@@ -482,7 +476,7 @@ class _Load:
                 record = there
         if record is None:
             record = create_map(self.runtime, spec.copy(), self.spec.btf, self.types, self.owner)
-            if spec.pinning:
+            if pinned:
                 self.pinned.append(record)
         else:
             self.given[name] = record
@@ -490,6 +484,8 @@ class _Load:
         self.loaded.maps[name] = open_map(record)
 
     def _path(self, spec: MapSpec) -> str:
+        if spec.pin_path:
+            return spec.pin_path
         root = self.pin_root
         if spec.pinning == "by_object":
             root += f"/{self.spec.name}"
