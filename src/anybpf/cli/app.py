@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from types import ModuleType
 from typing import NoReturn
 
 from anybpf import __version__
@@ -17,7 +18,8 @@ NO = 1
 BAD = 2
 INTERRUPTED = 130
 
-# Command, what it does in a few words. Each has a module of its name in anybpf.cli.commands.
+# Command, what it does in a few words. Each has a module of its name, or of the first word of it,
+# in anybpf.cli.commands.
 COMMANDS: tuple[tuple[str, str], ...] = (
     ("cc", "compile C to a BPF object"),
     ("asm", "assemble text to instructions"),
@@ -34,12 +36,19 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("verify", "prove that programs are safe to run, or say why not"),
     ("compile", "compile programs ahead to native images, or to C"),
     ("platform", "say what a platform offers: show"),
+    ("explain-error", "say what an error code means, on Linux or on Windows"),
     ("netsh", "speak the language of netsh ebpf, on the Windows platform"),
     ("service", "keep objects between commands: start, stop, status, run"),
     ("cache", "look at the compiled programs kept on disk: show, clear"),
     ("bpftool", "bpftool's own commands, on any back end"),
     ("completion", "print a completion script for a shell"),
 )
+
+
+def _module(name: str) -> ModuleType:
+    """Where a command is, imported when it is wanted."""
+    return import_module(f"anybpf.cli.commands.{name.partition('-')[0]}")
+
 
 _TOP_EXAMPLE = """\
 examples:
@@ -125,7 +134,7 @@ def build_parser(only: str = "") -> Parser:
     subparsers.required = True
     for name, summary in COMMANDS:
         if only in ("", name):
-            module = import_module(f"anybpf.cli.commands.{name}")
+            module = _module(name)
             module.configure(subparsers, summary)
     return parser
 
@@ -196,9 +205,7 @@ def _unknown(named: str, known: set[str]) -> str:
 
 def _split_off(named: str, words: list[str]) -> tuple[list[str], list[str]]:
     """Take out flags with their separate values that a command passes on unread."""
-    flags: tuple[str, ...] = getattr(
-        import_module(f"anybpf.cli.commands.{named}"), "PASSED_ON_WITH_VALUE", ()
-    )
+    flags: tuple[str, ...] = getattr(_module(named), "PASSED_ON_WITH_VALUE", ())
     first = words.index(named)
     kept = words[: first + 1]
     passed_on: list[str] = []
@@ -213,7 +220,7 @@ def _split_off(named: str, words: list[str]) -> tuple[list[str], list[str]]:
 
 def _with_subcommand(named: str, words: list[str]) -> list[str]:
     """Say what is meant where the name of a subcommand may be left away."""
-    module = import_module(f"anybpf.cli.commands.{named}")
+    module = _module(named)
     default: str = getattr(module, "DEFAULT_SUBCOMMAND", "")
     if not default or not words or words[0] in (*module.SUBCOMMANDS, "-h", "--help"):
         return words
