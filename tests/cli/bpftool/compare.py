@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 from typing import Any
 
 from anybpf.cli import main
@@ -45,6 +46,7 @@ def begin(objects: list[str]) -> None:
     for path in objects:
         for twin in ("real", "ours"):
             place = f"{ROOT}/{twin}"
+            Path(place).mkdir(exist_ok=True)
             subprocess.run(
                 ["bpftool", "prog", "loadall", path, f"{place}/p", "pinmaps", f"{place}/m"],
                 check=True,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from anybpf.cli.bpftool import references
 from anybpf.cli.bpftool.session import (
     EINVAL,
+    ENOENT,
     Failure,
     Session,
     UsageWanted,
@@ -167,7 +168,10 @@ def _base(session: Session) -> BTF | None:
 
 def _loaded(session: Session, number: int, base: BTF | None) -> BTF:
     if not number:
-        raise Failure("")  # bpftool leaves without a word, too
+        said = strerror(ENOENT)
+        raise Failure(
+            f"can't get BTF object by id (0): {said}\nError: get btf by id (0): {said}", ENOENT
+        )
     try:
         with session.backend.types(number) as handle:
             return handle.btf

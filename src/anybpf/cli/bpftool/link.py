@@ -146,7 +146,7 @@ def pin(session: Session, words: Words) -> int:
 
 def detach(session: Session, words: Words) -> int:
     if len(words) != 2:
-        raise Failure("link specifier is invalid or missing", 255)
+        raise Failure("link specifier is invalid or missing\n", 255)
     with ExitStack() as held:
         try:
             handle = references.link(session, words, held)

@@ -243,7 +243,11 @@ def pop(session: Session, words: Words) -> int:
         try:
             value = bytes_view(one).pop()
         except NoSuchKey:
-            raise Failure("empty map", ENOENT) from None
+            if session.json:
+                session.emit(None)
+            else:
+                session.print("Error: empty map\n")
+            return -ENOENT & 0xFF
         except (AnyBPFError, OSError) as error:
             raise failed("pop failed", error) from None
         if session.json:
@@ -365,7 +369,7 @@ def event_pipe(session: Session, words: Words) -> int:
         if len(words):
             raise NotSupported("event_pipe with cpu and index: all processors are read")
         if one.info().type_name != "perf_event_array":
-            raise Failure(f"map is not a perf event array")
+            raise Failure("map is not a perf event array")
         from anybpf.cli.bpftool.events import pipe
 
         pipe(session, one)

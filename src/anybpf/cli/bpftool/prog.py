@@ -79,7 +79,7 @@ def _loaded_at(info: Any) -> int:
     from time import CLOCK_BOOTTIME, clock_gettime_ns, time_ns
 
     start = time_ns() - clock_gettime_ns(CLOCK_BOOTTIME)
-    return (start + int(info.load_time) + 500_000_000) // 1_000_000_000
+    return (start + int(info.load_time)) // 1_000_000_000
 
 
 def record(session: Session, info: Any) -> dict[str, Any]:

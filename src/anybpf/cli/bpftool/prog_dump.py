@@ -171,7 +171,8 @@ def _records(code: Code, wanted: str) -> list[dict[str, Any]]:
             if wanted == "linum":
                 record["file"] = line.file
                 record["line_num"] = line.line
-                record["line_col"] = line.column
+                if line.column:
+                    record["line_col"] = line.column
         record["disasm"] = _words(insn, code.names)
         if wanted == "opcodes":
             data = code.raw[slot * 8 : (slot + insn.slots) * 8]

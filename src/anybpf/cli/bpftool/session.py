@@ -238,7 +238,19 @@ def errno_of(error: BaseException) -> int:
             return _BY_STATUS[error.status]
         if isinstance(error.number, int) and error.number:
             return abs(error.number)
+    named = _errno_in(str(error))
+    if named:
+        return named
     return next((number for kind, number in _BY_CLASS if isinstance(error, kind)), EINVAL)
+
+
+def _errno_in(text: str) -> int:
+    """The number behind an errno's name in a message, as the Linux back end puts it at the end."""
+    import errno
+    import re
+
+    found = re.findall(r"\b(E[A-Z0-9]{3,})\b", text)
+    return getattr(errno, found[-1], 0) if found else 0
 
 
 def strerror(number: int) -> str:
