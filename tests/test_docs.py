@@ -48,7 +48,7 @@ def desk(droppacket: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("desk")
     for name in ("droppacket.o", "firewall.o"):
         (place / name).write_bytes(droppacket.read_bytes())
-    for example in ("bindmonitor", "droppacket", "library", "rejected"):
+    for example in ("bindmonitor", "droppacket", "guard", "library", "rejected"):
         for source in (ROOT / "examples" / example).glob("*.[ch]"):
             (place / source.name).write_text(source.read_text())
     return place
