@@ -21,7 +21,9 @@ def mounts() -> list[str]:
     """Where BPF file systems are mounted, as this process sees it."""
     found = []
     try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
+        with open(
+            "/proc/thread-self/mountinfo", encoding="utf-8", errors="surrogateescape"
+        ) as lines:
             for line in lines:
                 front, _, back = line.partition(" - ")
                 if back.split(" ", 1)[0] == "bpf":
