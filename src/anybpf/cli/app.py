@@ -39,6 +39,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("explain-error", "say what an error code means, on Linux or on Windows"),
     ("netsh", "speak the language of netsh ebpf, on the Windows platform"),
     ("service", "keep objects between commands: start, stop, status, run"),
+    ("trace", "run another command and tell what the runtime does for it"),
     ("cache", "look at the compiled programs kept on disk: show, clear"),
     ("bpftool", "bpftool's own commands, on any back end"),
     ("completion", "print a completion script for a shell"),
