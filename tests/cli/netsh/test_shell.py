@@ -102,12 +102,33 @@ def test_a_script(cli: Cli, windows: Runtime, here: Path, tmp_path: Path) -> Non
     assert result.code == 2
 
 
-def test_as_json(cli: Cli, windows: Runtime) -> None:
-    told = cli("netsh", "--json", "ebpf", "show", "links")
-    assert told.json["code"] == 0
-    assert told.json["output"].splitlines()[-1] == "=======  =======  ============="
-    told = cli("netsh", "--json", "ebpf", "delete", "program", "7")
-    assert (told.code, told.json["output"]) == (1, "Program not found\n")
+def test_as_json(cli: Cli, windows: Runtime, here: Path) -> None:
+    """What was printed, and behind it what was listed as values."""
+    told = cli("netsh", "--json", "ebpf", "show", "links").json
+    assert (told["version"], told["code"], told["errors"]) == (1, 0, "")
+    assert told["output"].splitlines()[-1] == "=======  =======  ============="
+    failed = cli("netsh", "--json", "ebpf", "delete", "program", "7")
+    assert (failed.code, failed.json["output"]) == (1, "Program not found\n")
+
+    loaded = cli("netsh", "--json", "ebpf", "add", "program", "tail_call.o").json
+    assert loaded["loaded"] == [{"id": 4, "name": "caller"}, {"id": 5, "name": "callee"}]
+    (program,) = cli("netsh", "--json", "ebpf", "show", "programs").json["programs"]
+    assert (program["name"], program["map_ids"], program["links"]) == ("caller", [2, 3], 1)
+    assert program["pinned"] == ["BPF:\\caller"]
+    (link,) = cli("netsh", "--json", "ebpf", "show", "links").json["links"]
+    assert (link["prog_id"], link["attach_type"], link["pinned"]) == (4, "sample_ext", [])
+    maps = cli("netsh", "--json", "ebpf", "show", "maps").json["maps"]
+    assert [one["type"] for one in maps] == ["prog_array", "array"]
+    pins = cli("netsh", "--json", "ebpf", "show", "pins").json["pins"]
+    assert pins == [{"id": 4, "kind": "program", "path": "BPF:\\caller"}]
+
+
+def test_files_as_json(cli: Cli, here: Path) -> None:
+    told = cli("netsh", "--json", "ebpf", "show", "sections", "bpf.o", ".text").json
+    assert told["programs"][0]["bytes"] == 16
+    assert told["programs"][0]["statistics"]["Instructions"] == 2
+    told = cli("netsh", "--json", "ebpf", "show", "verification", "droppacket.o").json
+    assert [one["verdict"] for one in told["programs"]] == ["pass"]
 
 
 def test_more_is_said_of_errors_if_wanted(cli: Cli, windows: Runtime, here: Path) -> None:

@@ -22,7 +22,7 @@ from anybpf.cli.backend import (
     opened,
 )
 from anybpf.cli.files import read_text
-from anybpf.cli.output import print_error, print_json
+from anybpf.cli.output import document, print_error, print_json
 from anybpf.errors import InputError, NotSupported
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     out, err = (io.StringIO(), io.StringIO()) if args.json else (None, None)
     with ExitStack() as stack:
         session = stack.enter_context(
-            Session(_opener(args, stack), out=out, err=err, explain=args.explain)
+            Session(_opener(args, stack), out=out, err=err, explain=args.explain, typed=args.json)
         )
         shell = Shell(session)
         if args.script:
@@ -86,7 +86,9 @@ def run(args: argparse.Namespace) -> int:
         if args.words and session.forgets and not is_lasting(args):
             print_error(f"{args.parser.prog}: {SHORT_LIVED}")
     if out is not None and err is not None:
-        print_json({"code": code, "output": out.getvalue(), "errors": err.getvalue()})
+        print_json(
+            document(code=code, output=out.getvalue(), errors=err.getvalue(), **session.told)
+        )
     sys.stdout.flush()
     return code
 

@@ -6,6 +6,7 @@ None of them needs a back end. Listings and reports are made by ``anybpf.isa.lis
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from anybpf.cli.netsh import objects
@@ -63,10 +64,35 @@ def sections(session: Session, values: Values) -> int:
             session.print(
                 f"{program.section:>30}  {program.name:>24}  {program.type:>9}  {size:>7}"
             )
+        session.tell("programs", partial(_as_value, session, program, size, verbose))
     session.print(*MAPS)
     for one in read.spec.maps.values():
         session.print(_map_row(one))
+        session.tell("maps", partial(_map_as_value, one))
     return DONE
+
+
+def _as_value(session: Session, program: ProgramSpec, size: int, counted: bool) -> dict[str, Any]:
+    value: dict[str, Any] = {
+        "name": program.name,
+        "section": program.section,
+        "type": program.type,
+        "attach_type": program.attach_type,
+        "bytes": size,
+    }
+    if counted and program.function.instructions:
+        value["statistics"] = dict(statistics(program, session.platform))
+    return value
+
+
+def _map_as_value(spec: MapSpec) -> dict[str, Any]:
+    return {
+        "name": spec.name,
+        "type": spec.type,
+        "bytes_key": spec.key_size,
+        "bytes_value": spec.value_size,
+        "max_entries": spec.max_entries,
+    }
 
 
 def _section_block(session: Session, program: ProgramSpec, size: int, native: bool) -> list[str]:
@@ -152,6 +178,7 @@ def verification(session: Session, values: Values) -> int:
 def _verify(session: Session, program: ProgramSpec, read: ObjectFile, level: str) -> int:
     from anybpf.verifier import verify
     from anybpf.verifier.report import netsh
+    from anybpf.verifier.report.json import record
 
     if program.type == objects.UNSPECIFIED:
         return session.fail("error: Unspecified program type.")
@@ -161,6 +188,7 @@ def _verify(session: Session, program: ProgramSpec, read: ObjectFile, level: str
         )
     except AnyBPFError as error:
         return session.fail(f"error: {str(error).rstrip()}")
+    session.tell("programs", partial(record, verdict, read.spec.file))
     lines = netsh.lines(verdict, level)
     if verdict.ok:
         session.print(*lines)
@@ -195,6 +223,7 @@ def show_hash(session: Session, values: Values) -> int:
         return session.fail(f"Error: No hash section found in {file}")
     if not found:
         return session.fail(f"Error: Hash section is empty in {file}")
+    session.tell("hashes", partial(dict, file=file, hash=found.hex()))
     if "hashonly" in values:
         if len(found) > LONGEST:
             session.fail(

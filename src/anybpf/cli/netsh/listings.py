@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from anybpf.cli.netsh.grammar import Values
@@ -35,9 +37,17 @@ NOT_ELEVATED: Final = "This command requires running as Administrator"
 
 
 def maps(session: Session, values: Values) -> int:
+    from anybpf.cli.live import map_as_json
+
     session.print(*MAPS)
-    session.print(*(map_row(info) for info in session.backend.infos("map")))
+    for info in session.backend.infos("map"):
+        session.print(map_row(info))
+        session.tell("maps", partial(_as_value, session, "map", map_as_json, info))
     return DONE
+
+
+def _as_value(session: Session, kind: str, make: Callable[..., Any], info: Any) -> Any:
+    return make(info, session.pins_of(kind, info.id))
 
 
 def map_row(info: Any) -> str:
@@ -48,25 +58,21 @@ def map_row(info: Any) -> str:
 
 
 def links(session: Session, values: Values) -> int:
+    from anybpf.cli.live import link_as_json
+
     session.print(*LINKS)
-    session.print(
-        *(
-            f"{info.id:>7}{info.prog_id:>9}  {info.attach_type_name}"
-            for info in session.backend.infos("link")
-        )
-    )
+    for info in session.backend.infos("link"):
+        session.print(f"{info.id:>7}{info.prog_id:>9}  {info.attach_type_name}")
+        session.tell("links", partial(_as_value, session, "link", link_as_json, info))
     return DONE
 
 
 def pins(session: Session, values: Values) -> int:
     """Programs only, as netsh has it."""
     session.print(*PINS)
-    session.print(
-        *(
-            f"{number:>7}  Program  {path}"
-            for path, _, number in session.backend.pins(kind="program")
-        )
-    )
+    for path, kind, number in session.backend.pins(kind="program"):
+        session.print(f"{number:>7}  Program  {path}")
+        session.tell("pins", partial(dict, id=number, kind=kind, path=path))
     return DONE
 
 
@@ -80,4 +86,5 @@ def processes(session: Session, values: Values) -> int:
     if session.collections:
         number, name = own_process()
         session.print(f"{number:>5}  {name}")
+        session.tell("processes", partial(dict, pid=number, name=name))
     return DONE

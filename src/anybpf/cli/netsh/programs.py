@@ -7,6 +7,7 @@ and gives the exit code.
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from anybpf.cli.netsh import objects
@@ -85,6 +86,8 @@ def add(session: Session, values: Values) -> int:
         session.origins[program.id] = Origin(file, section)
     session.keep(collection)
     session.print(f"Loaded with ID {programs[0].id}")
+    for program in programs:
+        session.tell("loaded", partial(dict, id=program.id, name=program.name))
     return DONE
 
 
@@ -406,6 +409,7 @@ def show(session: Session, values: Values) -> int:
         if values.get("section") and origin.section != values["section"]:
             continue
         session.print(*(block(info, origin) if verbose else [row(info)]))
+        session.tell("programs", partial(_as_value, session, info, origin))
     return DONE
 
 
@@ -419,6 +423,13 @@ def _origin(session: Session, wanted: int) -> Origin:
         return Origin("", "")
     with program:
         return session.origin(wanted, program)
+
+
+def _as_value(session: Session, info: Any, origin: Origin) -> dict[str, Any]:
+    from anybpf.cli.live import program_as_json
+
+    pins = session.pins_of("program", info.id)
+    return {**program_as_json(info, pins), "file": origin.file, "section": origin.section}
 
 
 def row(info: Any) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from anybpf import platforms
 from anybpf.platforms import Platform
@@ -45,12 +45,16 @@ class Session:
         out: TextIO | None = None,
         err: TextIO | None = None,
         explain: bool = False,
+        typed: bool = False,
     ) -> None:
         self._opener = opener
         self._backend: Backend | None = None
         self._out = out
         self._err = err
         self.explain: bool = explain
+        # What was listed, by the kind of thing, if somebody wants it as values (``typed``).
+        self.typed: bool = typed
+        self.told: dict[str, list[Any]] = {}
         self.collections: list[CollectionHandle] = []
         self.origins: dict[int, Origin] = {}
         self.platform: Platform = platforms.get(PLATFORM)
@@ -73,6 +77,11 @@ class Session:
 
     def flush(self) -> None:
         (sys.stdout if self._out is None else self._out).flush()
+
+    def tell(self, kind: str, value: Callable[[], Any]) -> None:
+        """Something that a listing shows, as a value; made only if somebody wants it."""
+        if self.typed:
+            self.told.setdefault(kind, []).append(value())
 
     def fail(self, message: str, error: BaseException | None = None) -> int:
         """Say what went wrong, in netsh's words; with ``explain``, in ours as well."""
@@ -114,6 +123,12 @@ class Session:
                 collection.close()
                 self.collections.remove(collection)
                 return
+
+    def pins_of(self, kind: str, number: int) -> list[str]:
+        """The paths of all pins of an object but those that netsh itself keeps links by."""
+        own = self.kept_path(f"{LINKS}/{number}") if kind == "link" else ""
+        found = self.backend.pins(kind=kind)
+        return [path for path, _, one in found if one == number and path != own]
 
     def program_pins(self, number: int) -> list[str]:
         """The paths of a program's pins, in code point order."""
