@@ -36,7 +36,7 @@ def show(session: Session, words: Words) -> int:
             raise Failure(f"expected 'id' or 'pinned', got: '{words.peek()}'?")
         with ExitStack() as held:
             handle = references.link(session, words, held)
-            record, text = _told(session, handle.info(), handle)
+            record, text = _told(session, handle.info())
         if session.json:
             session.emit(record)
         else:
@@ -45,13 +45,8 @@ def show(session: Session, words: Words) -> int:
     if len(words):
         raise Failure(f"what is '{words.peek()}'?")
     records = []
-    for info in list(session.backend.infos("link")):
-        with ExitStack() as held:
-            try:
-                handle = held.enter_context(session.backend.link(info.id))
-            except (AnyBPFError, OSError):
-                continue  # gone meanwhile
-            record, text = _told(session, info, handle)
+    for info in session.backend.infos("link"):
+        record, text = _told(session, info)
         if session.json:
             records.append(record)
         else:
@@ -61,11 +56,11 @@ def show(session: Session, words: Words) -> int:
     return 0
 
 
-def _told(session: Session, info: Any, handle: Any) -> tuple[dict[str, Any], str]:
+def _told(session: Session, info: Any) -> tuple[dict[str, Any], str]:
     """A link as JSON and as text."""
     record: dict[str, Any] = {"id": info.id, "type": info.type_name, "prog_id": info.prog_id}
     text = f"{info.id}: {info.type_name}  prog {info.prog_id}  "
-    details = _details(session, info, handle)
+    details = _details(session, info)
     record.update(details.record)
     text += details.text
     pins = session.pins_of("link", info.id)
@@ -77,56 +72,71 @@ def _told(session: Session, info: Any, handle: Any) -> tuple[dict[str, Any], str
 class _Details:
     """What is told of one type of link only."""
 
-    def __init__(self) -> None:
-        self.record: dict[str, Any] = {}
-        self.text = ""
+    def __init__(self, record: dict[str, Any], text: str) -> None:
+        self.record = record
+        self.text = text
 
 
-def _details(session: Session, info: Any, handle: Any) -> _Details:
-    out = _Details()
-    kernel: dict[str, Any] = {}
-    if hasattr(handle, "fd"):
-        from anybpf.cli.bpftool.kernel_links import details
-
-        kernel = details(handle.fd)
-    attach = _attach_word(session, info)
-    if info.type_name == "raw_tracepoint" and "tp_name" in kernel:
-        out.record = {"tp_name": kernel["tp_name"]}
-        out.text = f"\n\ttp '{kernel['tp_name']}'  "
-    elif info.type_name == "iter" and "target_name" in kernel:
-        out.record = {"target_name": kernel["target_name"]}
-        out.text = f"target_name {kernel['target_name']}  "
-        if kernel["target_name"] in ("bpf_map_elem", "bpf_sk_storage_map") and "map_id" in kernel:
-            out.record["map_id"] = kernel["map_id"]
-            out.text += f"map_id {kernel['map_id']}  "
-    elif info.type_name == "tracing":
-        out.record = {"prog_type": _program_type(session, info), "attach_type": attach}
-        out.text = f"\n\tprog_type {out.record['prog_type']}  attach_type {attach}  "
-        if kernel.get("target_obj_id"):
-            out.record["target_obj_id"] = kernel["target_obj_id"]
-            out.record["target_btf_id"] = kernel["target_btf_id"]
-            out.text += (
-                f"\n\ttarget_obj_id {kernel['target_obj_id']}  "
-                f"target_btf_id {kernel['target_btf_id']}  "
-            )
-    elif info.type_name == "cgroup" and "cgroup_id" in kernel:
-        out.record = {"cgroup_id": kernel["cgroup_id"], "attach_type": attach}
-        out.text = f"\n\tcgroup_id {kernel['cgroup_id']}  attach_type {attach}  "
-    elif info.type_name == "netns" and "netns_ino" in kernel:
-        out.record = {"netns_ino": kernel["netns_ino"], "attach_type": attach}
-        out.text = f"\n\tnetns_ino {kernel['netns_ino']}  attach_type {attach}  "
-    elif not kernel and attach:
+def _details(session: Session, info: Any) -> _Details:
+    told: dict[str, Any] = getattr(info, "details", {})
+    attach = str(info.attach_type_name)
+    kind = info.type_name
+    if kind == "raw_tracepoint" and "tp_name" in told:
+        return _Details({"tp_name": told["tp_name"]}, f"\n\ttp '{told['tp_name']}'  ")
+    if kind == "iter" and "target_name" in told:
+        return _iterator(told)
+    if kind == "tracing":
+        return _tracing(session, info, told, attach)
+    if kind in ("xdp", "tcx", "netkit") and "ifindex" in told:
+        return _device(told["ifindex"], "" if kind == "xdp" else attach)
+    if kind == "netfilter" and "hook_name" in told:
+        return _Details(
+            {"pf": told["pf"], "hook": told["hooknum"], "prio": told["prio"],
+             "flags": told["flags"]},
+            f"\n\t{told['pf_name'].replace('ipv', 'ip')} {told['hook_name']} prio {told['prio']}",
+        )  # fmt: skip
+    for known, word in (("cgroup", "cgroup_id"), ("netns", "netns_ino")):
+        if kind == known and word in told:
+            record = {word: told[word], "attach_type": attach}
+            return _Details(record, f"\n\t{word} {told[word]}  attach_type {attach}  ")
+    if not told and attach:
         # Back ends other than the kernel attach by attach type and data.
-        out.record = {"attach_type": attach}
-        out.text = f"\n\tattach_type {attach}  "
-        if info.attach_data:
-            out.record["attach_data"] = info.attach_data.hex()
-            out.text += f"attach_data {info.attach_data.hex()}  "
-    return out
+        data = info.attach_data.hex()
+        record = {"attach_type": attach, **({"attach_data": data} if data else {})}
+        return _Details(record, "".join(f"{name} {one}  " for name, one in record.items()))
+    return _Details({}, "")
 
 
-def _attach_word(session: Session, info: Any) -> str:
-    return str(info.attach_type_name)
+def _iterator(told: dict[str, Any]) -> _Details:
+    record = {name: told[name] for name in ("target_name", "map_id") if name in told}
+    return _Details(record, "".join(f"{name} {one}  " for name, one in record.items()))
+
+
+def _tracing(session: Session, info: Any, told: dict[str, Any], attach: str) -> _Details:
+    record: dict[str, Any] = {"prog_type": _program_type(session, info), "attach_type": attach}
+    text = f"\n\tprog_type {record['prog_type']}  attach_type {attach}  "
+    if told.get("target_obj_id"):
+        record["target_obj_id"] = told["target_obj_id"]
+        record["target_btf_id"] = told["target_btf_id"]
+        text += (
+            f"\n\ttarget_obj_id {told['target_obj_id']}  target_btf_id {told['target_btf_id']}  "
+        )
+    return _Details(record, text)
+
+
+def _device(index: int, attach: str) -> _Details:
+    from socket import if_indextoname
+
+    try:
+        name = if_indextoname(index)
+    except OSError:
+        name = "(unknown)" if index else "(detached)"
+    record: dict[str, Any] = {"devname": name, "ifindex": index}
+    text = f"\n\tifindex {name}({index})  "
+    if attach:
+        record["attach_type"] = attach
+        text += f"attach_type {attach}  "
+    return _Details(record, text)
 
 
 def _program_type(session: Session, info: Any) -> str:
