@@ -25,6 +25,10 @@ from anybpf.errors import MapError
 if TYPE_CHECKING:
     from anybpf.backends.linux.backend import LinuxBackend
 
+_call = syscall.function
+_NUMBER: Final = syscall.NUMBER
+_LOOKUP: Final = syscall.MAP_LOOKUP_ELEM
+
 # Entries fetched at once by walks.
 CHUNK: Final = 1024
 # What is said of a command that a map's type, or this kernel, does not have.
@@ -131,13 +135,31 @@ class Elements(Handle):
 
     def lookup(self, key: bytes, flags: int = 0, /) -> bytes | None:
         """The value of a key; None if there is no such entry."""
-        if len(key) != self.key_size:
-            raise self._wrong_size("key", key, self.key_size)
-        found = self._get(syscall.MAP_LOOKUP_ELEM, key, flags)
-        if found.__class__ is bytes:
+        held = self._held
+        if held is None or flags or len(key) != self.key_size:
+            return self._lookup_with(key, flags)
+        # What follows is `_get` written out: nothing is done as often.
+        try:
+            cell = held.cells.pop()
+        except IndexError:
+            cell = Cell(held.fd, self.key_size, self.user_value_size)
+        cell.key.raw = key
+        if not _call(_NUMBER, _LOOKUP, cell.address, 32):
+            value: bytes = cell.value.raw
+            held.cells.append(cell)
+            return value
+        number = ctypes.get_errno()
+        held.cells.append(cell)
+        if number != errno.ENOENT:
+            self._fail("look up", number, key)
+        return None
+
+    def _lookup_with(self, key: bytes, flags: int) -> bytes | None:
+        found = self._get(syscall.MAP_LOOKUP_ELEM, self._key(key), flags)
+        if isinstance(found, bytes):
             return found
         if found != errno.ENOENT:
-            self._fail("look up", int(found), key)
+            self._fail("look up", found, key)
         return None
 
     def take(self, key: bytes, /) -> bytes | None:

@@ -30,6 +30,7 @@ from anybpf.backends.linux.verdict import (
 )
 from anybpf.errors import InputError, NotFound, NotSupported
 from anybpf.objects import load_spec
+from anybpf.objects.editing import number_bytes
 from anybpf.objects.specs import CollectionSpec, MapSpec, ProgramSpec
 from anybpf.platforms.table import near
 
@@ -48,7 +49,7 @@ def load(
     *,
     programs: Iterable[str] | None = None,
     maps: Mapping[str, Map] | None = None,
-    variables: Mapping[str, int | bytes] | None = None,
+    variables: Mapping[str, object] | None = None,
     pin_root: str = "",
     kconfig: str = "",
     kconfig_values: Mapping[str, int] | None = None,
@@ -106,7 +107,7 @@ class _Load:
         source: Any,
         programs: Iterable[str] | None,
         maps: Mapping[str, Map] | None,
-        variables: Mapping[str, int | bytes] | None,
+        variables: Mapping[str, object] | None,
         pin_root: str,
         kconfig: str,
         kconfig_values: Mapping[str, int] | None,
@@ -355,18 +356,10 @@ class _Load:
                 self.made_pins.append(one.pin(self._path(spec)))
 
 
-def _set(spec: CollectionSpec, name: str, value: int | bytes) -> None:
-    variable = spec.variables.get(name)
-    if variable is None:
-        raise NotFound(f"no variable is named {name!r}{near(name, spec.variables)}")
-    if isinstance(value, int):
-        bits = 8 * variable.size
-        if not -(1 << (bits - 1)) <= value < 1 << bits:
-            raise InputError(f"variable {name} has {variable.size} bytes, {value} does not fit")
-        value = (value & ((1 << bits) - 1)).to_bytes(variable.size, sys.byteorder)
-    if len(value) != variable.size:
-        raise InputError(f"variable {name} has {variable.size} bytes, {len(value)} were given")
-    variable.value = value
+def _set(spec: CollectionSpec, name: str, value: object) -> None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = number_bytes(spec.variable(name), value)
+    spec.set(name, value)
 
 
 def _check_same(spec: MapSpec, there: Map, what: str) -> None:

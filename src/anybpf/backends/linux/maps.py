@@ -157,6 +157,8 @@ class Map(Elements):
         raw = self.lookup(self.encode_key(key))
         if raw is None:
             self._fail("look up", errno.ENOENT, key)
+        if self._unpack_value is not None:
+            return self._unpack_value(raw)[0]
         return self.decode_value(raw)
 
     def get(self, key: Any, default: Any = None, /) -> Any:

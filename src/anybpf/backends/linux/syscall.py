@@ -71,13 +71,14 @@ _NAME_BYTES: Final = 16
 
 if sys.platform == "linux":
     NUMBER = _NUMBERS.get(os.uname().machine, 0)
-    # An object of its own: argument types are set on the function for all who share it.
-    _function = ctypes.CDLL(None, use_errno=True).syscall
-    _function.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_uint]
-    _function.restype = ctypes.c_long
+    # The C library's way into system calls, for who cannot afford `call` around it: where it gives
+    # -1, `ctypes.get_errno()` says why. An object of its own: its argument types are everybody's.
+    function = ctypes.CDLL(None, use_errno=True).syscall
+    function.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_uint]
+    function.restype = ctypes.c_long
 else:  # pragma: no cover
     NUMBER = 0
-    _function = None
+    function = None
 
 
 def call(command: int, attributes: bytes | bytearray) -> int:
@@ -90,7 +91,7 @@ def call(command: int, attributes: bytes | bytearray) -> int:
     else:
         block = create_string_buffer(attributes, size)
     while True:
-        result = int(_function(NUMBER, command, block, size))
+        result = int(function(NUMBER, command, block, size))
         if result >= 0:
             return result
         number = ctypes.get_errno()
@@ -100,7 +101,7 @@ def call(command: int, attributes: bytes | bytearray) -> int:
 
 def call_at(command: int, address: int, size: int) -> int:
     """The same with attributes that lie at an address already."""
-    result = int(_function(NUMBER, command, address, size))
+    result = int(function(NUMBER, command, address, size))
     return result if result >= 0 else -ctypes.get_errno()
 
 
