@@ -19,7 +19,7 @@ from anybpf import _core
 from anybpf.errors import AnyBPFError, InputError
 from anybpf.objects.specs import MapSpec
 from anybpf.runtime.link import ATTACHED, LinkRecord, attach
-from anybpf.runtime.map import MapRecord, Storage, check, create_map, open_map
+from anybpf.runtime.map import CoreRefusal, MapRecord, Storage, check, create_map, open_map
 from anybpf.runtime.objects import LINK, MAP, PROGRAM, Record
 from anybpf.runtime.program import ProgramRecord
 from anybpf.runtime.runtime import Runtime
@@ -318,7 +318,7 @@ class _Return:
         """One that cannot come back does not keep the others from it."""
         try:
             step()
-        except (AnyBPFError, OSError, KeyError, ValueError, TypeError) as error:
+        except (AnyBPFError, CoreRefusal, OSError, KeyError, ValueError, TypeError) as error:
             self.runtime.with_number(0)
             self.back["lost"] += 1
             self.tell(

@@ -62,6 +62,7 @@ def run(options: Options) -> int:
     if lock is None:
         return 1
     os.umask(0o077)
+    _take_descriptors()
     server = Server(
         places,
         cpus=options.cpus,
@@ -79,6 +80,14 @@ def run(options: Options) -> int:
     server.run()
     sys.stdout.flush()
     os._exit(0)  # what is in memory stays in its files: nothing is to be let go of on the way out
+
+
+def _take_descriptors() -> None:
+    """As many as may be had: every map has one, and every client."""
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def take_lock(places: Places) -> int | None:
