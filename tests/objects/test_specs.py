@@ -6,8 +6,8 @@ import pytest
 
 from anybpf.errors import LinkError, NotFound
 from anybpf.isa import Instruction, decode, encode
-from anybpf.objects import CollectionSpec, ProgramSpec
-from anybpf.objects.specs import Function
+from anybpf.objects import CollectionSpec, MapSpec, ProgramSpec
+from anybpf.objects.specs import MAP_FIELDS, Function
 
 EXIT = Instruction(0x95)
 
@@ -69,3 +69,15 @@ def test_a_program_by_name_or_section_or_a_list_of_what_there_is() -> None:
         spec.program(section="tc")
     with pytest.raises(NotFound, match="no program with name d"):
         spec.program("d")
+
+
+def test_the_fields_of_a_map_are_all_there_and_all_copied() -> None:
+    spec = MapSpec("m", "hash")
+    for name in MAP_FIELDS:
+        getattr(spec, name)
+    # Compiled classes tell their attributes elsewhere.
+    told = getattr(MapSpec, "__slots__", None) or vars(MapSpec)["__mypyc_attrs__"]
+    assert set(MAP_FIELDS) == set(told) - {"__dict__"}
+    spec.pin_path, spec.numa_node, spec.extra = "/a", 1, 2
+    twin = spec.copy()
+    assert all(getattr(twin, name) == getattr(spec, name) for name in MAP_FIELDS)

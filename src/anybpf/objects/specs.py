@@ -340,6 +340,14 @@ class MapSpec:
         )
 
 
+# What a MapSpec has, for those who write it down: compiled classes do not tell their slots.
+MAP_FIELDS: Final = (
+    "contents", "data_size", "extra", "flags", "id", "inner", "key_size", "key_type_id", "kind",
+    "max_entries", "members", "name", "numa_node", "pin_path", "pinning", "section",
+    "section_offset", "tags", "type", "value_size", "value_type_id",
+)  # fmt: skip
+
+
 class VariableSpec:
     """A global variable: a named, typed piece of a section's data map."""
 
