@@ -19,9 +19,9 @@ def test_modes() -> None:
         with pytest.raises(PolicyError, match=words):
             runtime.load(collection(PASS))
         assert runtime.ids("program") == []
-    with Runtime("linux", cpus=1) as runtime:
-        with pytest.raises(InputError, match="no engine is named 'interpet'"):
-            runtime.load(collection(PASS), engine="interpet")
+    misspelt = pytest.raises(InputError, match="no engine is named 'interpet'")
+    with Runtime("linux", cpus=1) as runtime, misspelt:
+        runtime.load(collection(PASS), engine="interpet")
 
 
 def test_auto_is_what_the_policies_leave_of_it() -> None:
