@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from anybpf.errors import InputError, NotSupported
-from anybpf.objects.specs import CollectionSpec, MapSpec
+from anybpf.objects.specs import MAP_FIELDS, CollectionSpec, MapSpec
 from anybpf.service.values import spec_from_wire, spec_to_wire
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _apply(spec: CollectionSpec, edits: dict[str, Any]) -> None:
 def _change(one: MapSpec, other: MapSpec, contents: list[list[str]]) -> None:
     """In place: variables refer to the very spec."""
     tags, members = one.tags, one.members
-    for field in MapSpec.__slots__:
+    for field in MAP_FIELDS:
         setattr(one, field, getattr(other, field))
     one.tags, one.members = tags, members
     one.contents = [

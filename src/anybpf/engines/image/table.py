@@ -11,7 +11,7 @@ from struct import Struct
 from typing import Any, Final
 
 from anybpf.errors import ImageError
-from anybpf.objects.specs import CollectionSpec, MapSpec, VariableSpec
+from anybpf.objects.specs import MAP_FIELDS, CollectionSpec, MapSpec, VariableSpec
 
 # Counts up with every change of what is stored; a reader refuses all others.
 FORMAT: Final = 1
@@ -224,7 +224,7 @@ def _program(one: ImageProgram, blobs: _Blobs) -> dict[str, Any]:
     return row
 
 
-_MAP_FIELDS: Final = tuple(name for name in MapSpec.__slots__ if name not in ("contents", "inner"))
+_MAP_FIELDS: Final = tuple(name for name in MAP_FIELDS if name not in ("contents", "inner"))
 
 
 def _map(spec: MapSpec, blobs: _Blobs, there: set[str]) -> dict[str, Any]:
