@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from anybpf.backends.linux import LinuxBackend
+from anybpf.backends.linux.maps import EventArray
 from anybpf.backends.linux.verdict import KernelVerdict, ProgramLoad
 from anybpf.errors import (
     BTFError,
@@ -279,3 +280,44 @@ def test_the_back_end_closed_is_no_use(kernel: LinuxBackend) -> None:
     one.close()
     with pytest.raises(NotSupported, match="windows"):
         LinuxBackend("windows")
+
+
+EVENT = """
+r6 = r1
+r1 = 7
+*(u64 *)(r10 - 8) = r1
+r1 = r6
+r2 = map[events]
+r3 = 0xffffffff ll
+r4 = r10
+r4 += -8
+r5 = 8
+call bpf_perf_event_output
+r0 = 2
+exit
+"""
+
+
+def test_events_are_read_from_all_processors(kernel: LinuxBackend) -> None:
+    spec = collection(EVENT, maps=[map_spec("events", "perf_event_array", 4, 4, 0)])
+    with kernel.load(spec) as loaded:
+        events = loaded.map("events")
+        assert isinstance(events, EventArray)
+        assert events.max_entries == events.cpus
+        with events.reader(timeout=0, pages=1) as reader:
+            loaded.program().test_run(bytes(64), repeat=10)
+            found = list(reader)
+            assert len(found) == 10
+            assert {event.data[:8] for event in found} == {(7).to_bytes(8, "little")}
+            assert sum(reader.unread) == reader.lost == 0
+            # More than have room: what is lost is told with the next that comes through.
+            loaded.program().test_run(bytes(64), repeat=1000)
+            kept = len(list(reader))
+            loaded.program().test_run(bytes(64), repeat=1)
+            assert reader.read(1).data
+            assert reader.lost >= 1000 - kept - 1
+            assert 0 < kept < 1000
+        with pytest.raises(ClosedError):
+            reader.read()
+        with pytest.raises(InputError, match="power of two"):
+            events.reader(pages=3)

@@ -25,6 +25,7 @@ from anybpf.objects.specs import MapSpec
 
 if TYPE_CHECKING:
     from anybpf.backends.linux.backend import LinuxBackend
+    from anybpf.backends.linux.perf import PerfReader
     from anybpf.backends.linux.rings import RingReader
     from anybpf.btf import BTF
     from anybpf.platforms import Platform
@@ -498,8 +499,19 @@ class Ring(Map):
         return RingReader(self, timeout)
 
 
+class EventArray(Map):
+    """A perf event array: a ring for each processor."""
+
+    def reader(self, timeout: float | None = None, *, pages: int = 8) -> PerfReader:
+        """What reads all its rings, of ``pages`` pages each; an array has one reader at a time."""
+        from anybpf.backends.linux.perf import PerfReader
+
+        return PerfReader(self, timeout, pages=pages)
+
+
 _FACES: dict[str, type[Map]] = {
     "ringbuf": Ring,
+    "perf_event_array": EventArray,
     "queue": Queue,
     "stack": Queue,
     "bloom_filter": Filter,

@@ -75,11 +75,13 @@ def open_event(
     frequency: int = 0,
     config1: int = 0,
     config2: int = 0,
+    sample_type: int = 0,
     what: str = "a perf event",
 ) -> int:
     """A descriptor of the event; the caller closes it."""
     attr = create_string_buffer(_ATTR_SIZE)
     pack_into("=IIQQ", attr, 0, kind, _ATTR_SIZE, config, frequency or period)
+    pack_into("=Q", attr, 24, sample_type)
     pack_into("=QIIQQ", attr, 40, _FREQUENCY_BIT if frequency else 0, 1, 0, config1, config2)
     number = _NUMBERS.get(os.uname().machine, 0) if sys.platform == "linux" else 0
     if not number:
