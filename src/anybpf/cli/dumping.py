@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from anybpf.cli.app import DONE
 from anybpf.cli.backend import opened
 from anybpf.cli.disasm import HelperNames
-from anybpf.cli.loading import add_load_options
 from anybpf.cli.output import document, print_json, print_lines
 from anybpf.cli.selection import is_file
 from anybpf.errors import InputError, NotSupported
@@ -19,24 +18,6 @@ from anybpf.errors import InputError, NotSupported
 if TYPE_CHECKING:
     from anybpf.backends.model import Backend, ProgramHandle
     from anybpf.isa import Instruction
-
-FORMS = ("bytecode", "xlated", "native")
-STYLES = ("anybpf", "bpftool", "netsh")
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "program", metavar="FILE|PROGRAM", help="an object file, or a loaded program"
-    )
-    parser.add_argument("name", metavar="NAME", nargs="?", default="", help="which of a file")
-    parser.add_argument(
-        "--form",
-        choices=FORMS,
-        default="",
-        help="(default: bytecode of a file, xlated of a loaded program)",
-    )
-    parser.add_argument("--style", choices=STYLES, default="anybpf", help="(default: anybpf)")
-    add_load_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:

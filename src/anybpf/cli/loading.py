@@ -20,35 +20,6 @@ if TYPE_CHECKING:
     from anybpf.backends.model import Backend, CollectionHandle
     from anybpf.objects import CollectionSpec
 
-ENGINES = ("auto", "interpret", "jit")
-
-
-def add_load_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--set",
-        metavar="VARIABLE=VALUE",
-        action="append",
-        default=[],
-        help="what a global variable or constant is to be; may be given more than once",
-    )
-    parser.add_argument(
-        "--map",
-        metavar="NAME=MAP",
-        dest="use",
-        action="append",
-        default=[],
-        help="a loaded map (id, pin or name) to be used as the object's map NAME",
-    )
-    parser.add_argument(
-        "--pin-maps", metavar="DIR", default="", help="where maps lie that are pinned by name"
-    )
-    parser.add_argument(
-        "--engine",
-        choices=ENGINES,
-        default="",
-        help="how the embedded back end and the service run programs (default: auto)",
-    )
-
 
 @contextmanager
 def loaded(

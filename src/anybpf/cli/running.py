@@ -17,7 +17,6 @@ from anybpf.cli.backend import opened
 from anybpf.cli.files import write_whole
 from anybpf.cli.live import pairs
 from anybpf.cli.loading import (
-    add_load_options,
     context_values,
     loaded,
     only_program,
@@ -25,72 +24,13 @@ from anybpf.cli.loading import (
 )
 from anybpf.cli.output import document, paint, plural, print_json, print_lines, print_table
 from anybpf.cli.selection import find, is_file
-from anybpf.cli.words import as_json, integer, shown
+from anybpf.cli.words import as_json, shown
 from anybpf.errors import CompileError, InputError, NotSupported
 
 if TYPE_CHECKING:
     from anybpf.backends.model import Backend, ProgramHandle
 
-_RUNS = 100_000
 _LINE = 16  # bytes in a line of a hex dump
-
-
-def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "program", metavar="FILE|PROGRAM", help="an object file, or a loaded program"
-    )
-    parser.add_argument("name", metavar="NAME", nargs="?", default="", help="which of a file")
-    parser.add_argument(
-        "--data", metavar="FILE|HEX", default="", help="the packet: a file, or hex:DIGITS"
-    )
-    parser.add_argument(
-        "--ctx",
-        metavar="FIELD=VALUE",
-        action="append",
-        default=[],
-        help="a field of the context; several with commas between; or hex:DIGITS for all of it",
-    )
-    parser.add_argument("--cpu", metavar="N", type=int, help="the processor to run on")
-
-
-def add_run_options(parser: argparse.ArgumentParser) -> None:
-    _common(parser)
-    parser.add_argument(
-        "--repeat", metavar="N", type=count_of, default=1, help="run it so often (default: 1)"
-    )
-    parser.add_argument("--data-out", metavar="FILE", help="where to write the packet afterwards")
-    parser.add_argument("--context", action="store_true", help="show the context afterwards")
-    parser.add_argument("--maps", action="store_true", help="show the entries of its maps")
-
-
-def add_profile_options(parser: argparse.ArgumentParser) -> None:
-    _common(parser)
-    parser.add_argument(
-        "--repeat", metavar="N", type=count_of, default=_RUNS,
-        help=f"test runs with each engine (default: {_RUNS})",
-    )  # fmt: skip
-    parser.add_argument(
-        "--seconds", metavar="S", type=seconds_of, default=3.0,
-        help="how long to watch a loaded program (default: 3)",
-    )  # fmt: skip
-    add_load_options(parser)
-
-
-def count_of(word: str) -> int:
-    number = integer(word)
-    if number is None or number < 1:
-        raise argparse.ArgumentTypeError(f"{word!r} is no number from 1 on")
-    return number
-
-
-def seconds_of(word: str) -> float:
-    try:
-        number = float(word)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < 1e9:
-        raise argparse.ArgumentTypeError(f"{word!r} is no number of seconds above 0")
-    return number
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anybpf.errors import InputError, NotFound
-from anybpf.platforms.table import near
 
 if TYPE_CHECKING:
     from anybpf.backends.model import Backend
@@ -37,6 +36,8 @@ def find(backend: Backend, kind: str, word: str) -> Any:
     if found:
         numbers = ", ".join(str(one.id) for one in found)
         raise InputError(f"{len(found)} {kind}s are named {word}: say which by number: {numbers}")
+    from anybpf.platforms.table import near
+
     names = sorted({str(getattr(one, "name", "")) for one in backend.infos(kind)} - {""})
     hint = near(word, names) or (f"; there are: {', '.join(names)}" if names else "; there is none")
     raise NotFound(f"no {kind} is named {word!r}{hint}")

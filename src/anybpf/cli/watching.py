@@ -11,19 +11,8 @@ from typing import Any
 from anybpf.cli.app import DONE
 from anybpf.cli.backend import opened
 from anybpf.cli.output import document, paint, print_json_line
-from anybpf.cli.running import count_of, seconds_of
 from anybpf.cli.selection import find
 from anybpf.cli.words import as_json, plain, shown
-
-
-def add_watch_options(parser: argparse.ArgumentParser, interval: float = 1.0) -> None:
-    parser.add_argument(
-        "--interval", metavar="S", type=seconds_of, default=interval,
-        help=f"seconds between two looks (default: {interval:g})",
-    )  # fmt: skip
-    parser.add_argument(
-        "--count", metavar="N", type=count_of, help="end after so many looks (default: go on)"
-    )
 
 
 def looks(args: argparse.Namespace) -> Iterator[int]:

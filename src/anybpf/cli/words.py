@@ -24,13 +24,6 @@ from anybpf.maps.codecs import (
     Text,
 )
 
-NOTATION = """\
-Keys and values are one word each: an integer (80, 0x50, -1), an enumerator's name, text, an address
-(10.0.0.1, fe80::1, 00:11:22:33:44:55), bytes (hex:0a000001, '0a 00 00 01', text:abc), fields of a
-structure (source=10.0.0.1,ports[0]=80,inner.flag=1; what is not named is zero), or JSON
-({"source": 1}).
-"""
-
 _PAIRS = re.compile(r"[0-9a-fA-F]{2}(?:[ :][0-9a-fA-F]{2})+")
 _DIGITS = re.compile("[0-9a-fA-F]+")
 _STEP = re.compile(r"\.?([A-Za-z_]\w*)|\[(\d+)\]")

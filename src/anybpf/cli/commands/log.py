@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from anybpf.cli.app import DONE, Parser, add_command
 from anybpf.cli.backend import SHORT_LIVED, add_backend_option, is_lasting, opened
+from anybpf.cli.options import count_of
 from anybpf.cli.output import document, note, paint, print_json_line
-from anybpf.cli.running import count_of
 from anybpf.errors import NotSupported
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from anybpf.cli.app import DONE, NO, Parser, add_command, add_group
 from anybpf.cli.backend import SHORT_LIVED, add_backend_option, is_lasting, opened
+from anybpf.cli.options import NOTATION, add_watch_options
 from anybpf.cli.output import document, note, plural, print_json, print_lines, print_table
 from anybpf.errors import InputError
 
@@ -61,9 +62,6 @@ anybpf map watch flows --interval 0.2 --count 10 --json --backend service
 
 
 def configure(subparsers: argparse._SubParsersAction[Parser], summary: str) -> None:
-    from anybpf.cli.watching import add_watch_options, run_watch
-    from anybpf.cli.words import NOTATION
-
     group = add_group(subparsers, "map", summary)
     create = add_command(group, "create", "make a map", run_create, examples=CREATE_EXAMPLES)
     create.add_argument("name", metavar="NAME")
@@ -408,3 +406,9 @@ def run_pin(args: argparse.Namespace) -> int:
     from anybpf.cli.commands.prog import pin_object
 
     return pin_object(args, "map", args.map)
+
+
+def run_watch(args: argparse.Namespace) -> int:
+    from anybpf.cli import watching
+
+    return watching.run_watch(args)

@@ -11,6 +11,12 @@ from typing import TYPE_CHECKING
 
 from anybpf.cli.app import DONE, Parser, add_command, add_group
 from anybpf.cli.backend import SHORT_LIVED, add_backend_option, chosen, is_lasting, opened
+from anybpf.cli.options import (
+    add_dump_options,
+    add_load_options,
+    add_profile_options,
+    add_run_options,
+)
 from anybpf.cli.output import document, note, plural, print_json, print_lines, print_table
 from anybpf.errors import InputError
 
@@ -53,9 +59,6 @@ anybpf prog unload 12 --links --backend linux
 
 
 def configure(subparsers: argparse._SubParsersAction[Parser], summary: str) -> None:
-    from anybpf.cli import dumping, running
-    from anybpf.cli.loading import add_load_options
-
     group = add_group(subparsers, "prog", summary)
     show = add_command(
         group, "show", "list loaded programs, or say all about one", run_show,
@@ -74,32 +77,32 @@ def configure(subparsers: argparse._SubParsersAction[Parser], summary: str) -> N
     load.add_argument("--pin", metavar="DIR", default="", help="pin each program as DIR/NAME")
     add_load_options(load)
     run = add_command(
-        group, "run", "run a program once, on data of your own", running.run,
+        group, "run", "run a program once, on data of your own", run_run,
         examples=RUN_EXAMPLES,
         description=(
             "A test run: of a loaded program, or of one of a file, which is loaded for it. The "
             "result is told by its name."
         ),
     )  # fmt: skip
-    running.add_run_options(run)
+    add_run_options(run)
     add_load_options(run)
     profile = add_command(
-        group, "profile", "measure what a program costs", running.profile,
+        group, "profile", "measure what a program costs", run_profile,
         examples=PROFILE_EXAMPLES,
         description=(
             "Measures one program: of a file by test runs with each engine, a loaded one by the "
             "runs that it has while the command waits."
         ),
     )  # fmt: skip
-    running.add_profile_options(profile)
+    add_profile_options(profile)
     dump = add_command(
-        group, "dump", "print a program's code", dumping.run, examples=DUMP_EXAMPLES,
+        group, "dump", "print a program's code", run_dump, examples=DUMP_EXAMPLES,
         description=(
             "Prints code. Form bytecode is what the file says; xlated what the back end made of "
             "it; native its machine code beside bytecode and source lines."
         ),
     )  # fmt: skip
-    dumping.add_options(dump)
+    add_dump_options(dump)
     pin = add_command(group, "pin", "give a program a path", run_pin, examples=PIN_EXAMPLES)
     pin.add_argument("program", metavar="PROGRAM", help=PROGRAM_HELP)
     pin.add_argument("path", metavar="PATH")
@@ -203,6 +206,24 @@ def _pin_all(backend: Backend, directory: str, programs: list[object]) -> dict[i
                 backend.remove_pin(path)
         raise
     return done
+
+
+def run_run(args: argparse.Namespace) -> int:
+    from anybpf.cli import running
+
+    return running.run(args)
+
+
+def run_profile(args: argparse.Namespace) -> int:
+    from anybpf.cli import running
+
+    return running.profile(args)
+
+
+def run_dump(args: argparse.Namespace) -> int:
+    from anybpf.cli import dumping
+
+    return dumping.run(args)
 
 
 def run_pin(args: argparse.Namespace) -> int:

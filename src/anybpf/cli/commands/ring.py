@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from anybpf.cli.app import DONE, Parser, add_command
 from anybpf.cli.backend import add_backend_option, opened
+from anybpf.cli.options import count_of, seconds_of
 from anybpf.cli.output import document, paint, print_json_line
-from anybpf.cli.running import count_of, seconds_of
 from anybpf.errors import AnyBPFError, InputError, NotFound, NotSupported
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from anybpf.cli.app import DONE, Parser, add_command
 from anybpf.cli.backend import SHORT_LIVED, add_backend_option, is_lasting, opened
+from anybpf.cli.options import add_watch_options
 from anybpf.cli.output import document, note, plural, print_json_line, print_table
-from anybpf.cli.watching import add_watch_options, looks
 
 if TYPE_CHECKING:
     from anybpf.backends.model import Backend
@@ -50,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
     if not is_lasting(args):
         note(SHORT_LIVED)
         return DONE
+    from anybpf.cli.watching import looks
+
     with opened(args) as backend, backend.enable_statistics():
         before, then = _counts(backend), time.monotonic()
         time.sleep(args.interval)
