@@ -9,13 +9,13 @@ import ctypes
 import os
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from anybpf.backends.linux import LinuxBackend, attach, unavailable
+from anybpf.backends.linux import LinuxBackend, attach
 from anybpf.backends.linux.collection import Collection
+from anybpf.backends.linux.query import attach_directly, attached
 from anybpf.backends.linux.symbols import symbol_offset
 from anybpf.errors import AnyBPFError, InputError, NotFound, NotSupported
 from tests.backends.places import in_own_network, mount, own_cgroup, run_in_cgroup, send_frames
@@ -31,15 +31,6 @@ COUNT = """
     r1 = 1
     lock *(u64 *)(r0 + 0) += r1
 """
-
-
-@pytest.fixture
-def kernel() -> Iterator[LinuxBackend]:
-    reason = unavailable()
-    if reason:
-        pytest.skip(reason)
-    with LinuxBackend() as made:
-        yield made
 
 
 def counting(
@@ -404,3 +395,58 @@ def test_programs_of_the_wrong_type_are_told_so(kernel: LinuxBackend) -> None:
             attach.attach_netns(program)
         with pytest.raises(InputError, match="of type xdp; those of tracing"):
             attach.attach_tracing(program)
+
+
+def test_all_programs_whose_sections_say_where(kernel: LinuxBackend) -> None:
+    spec = collection(f"{COUNT} r0 = 0\nexit", "r0 = 2\nexit", maps=[map_spec()])
+    spec.programs["main"].type = "raw_tracepoint"
+    spec.programs["main"].section = "raw_tp/sched_switch"
+    spec.programs["main"].attach_to = "sched_switch"
+    with kernel.load(spec) as loaded:
+        links = attach.attach_all(loaded)
+        assert list(links) == ["main"]  # XDP waits for its device
+        with links["main"]:
+            time.sleep(0.05)
+            assert wait_for(loaded, 1) >= 1
+        spec.programs["main1"].type = "raw_tracepoint"
+        spec.programs["main1"].section = "raw_tp/nothing"
+        spec.programs["main1"].attach_to = "nothing"
+    with kernel.load(spec) as loaded:
+        before = kernel.ids("link")
+        with pytest.raises(NotFound, match="raw tracepoint nothing"):
+            attach.attach_all(loaded)
+        assert len(kernel.ids("link")) <= len(before)
+
+
+def test_what_is_attached_is_told(kernel: LinuxBackend) -> None:
+    def work() -> None:
+        with (
+            counting(kernel, "sched_cls", -1, "tcx_ingress") as loaded,
+            attach.attach_tcx(loaded.program(), "va") as link,
+        ):
+            found = attached(kernel.platform, "tcx_ingress", "va")
+            assert found.program_ids == (loaded.program().id,)
+            assert found.link_ids == (link.id,)
+            assert attached(kernel.platform, "tcx_egress", "va").program_ids == ()
+            with pytest.raises(InputError, match="ESTALE"):
+                attach.attach_tcx(loaded.program(), "va", revision=found.revision + 1)
+
+    in_own_network(work)
+
+
+def test_a_cgroup_without_a_link(kernel: LinuxBackend) -> None:
+    with (
+        own_cgroup() as group,
+        counting(kernel, "cgroup_sock_addr", 1, "cgroup_inet4_connect") as loaded,
+    ):
+        detach = attach_directly(loaded.program(), "cgroup_inet4_connect", group)
+        found = attached(kernel.platform, "cgroup_inet4_connect", group)
+        assert found.program_ids == (loaded.program().id,)
+        detach()
+        assert attached(kernel.platform, "cgroup_inet4_connect", group).program_ids == ()
+        with pytest.raises(NotFound, match="detaching program main"):
+            detach()
+        with pytest.raises(InputError, match="modes are override, multi or none"):
+            attach_directly(loaded.program(), "cgroup_inet4_connect", group, "all")
+        with pytest.raises(InputError, match="does not tell what is attached as xdp"):
+            attached(kernel.platform, "xdp", 1)

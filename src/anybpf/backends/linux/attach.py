@@ -18,6 +18,7 @@ from anybpf.backends.linux.symbols import symbol_offset
 from anybpf.errors import InputError, NotFound, NotSupported
 
 if TYPE_CHECKING:
+    from anybpf.backends.linux.collection import Collection
     from anybpf.backends.linux.handle import Handle
     from anybpf.backends.linux.maps import Map
     from anybpf.backends.linux.program import Program
@@ -39,6 +40,8 @@ _SO_ATTACH_BPF: Final = 50
 _SO_DETACH_FILTER: Final = 27
 _SO_ATTACH_REUSEPORT_EBPF: Final = 52
 _SO_DETACH_REUSEPORT_BPF: Final = 68
+# Program types that have one place in this network namespace.
+_NEEDS_NOTHING: Final = ("sk_lookup", "flow_dissector")
 
 
 def _create(
@@ -151,7 +154,7 @@ def attach_cgroup(program: Program, group: Path | int, attach_type: str = "") ->
             f"program {program.name} ({program.type}) is attached to a cgroup as "
             f"{_cgroup_types(program)}, not as {name or 'nothing'!r}: name the attach type"
         )
-    with _Opened(group, "cgroup") as fd:
+    with Place(group, "cgroup") as fd:
         return _create(program, fd, name, where=f"{name} of cgroup {group}")
 
 
@@ -172,7 +175,7 @@ def attach_netns(program: Program, namespace: Path | int = "/proc/self/ns/net") 
             f"program {program.name} is of type {name}: sk_lookup and flow_dissector are attached "
             "to network namespaces"
         )
-    with _Opened(namespace, "network namespace") as fd:
+    with Place(namespace, "network namespace") as fd:
         return _create(program, fd, name, where=f"network namespace {namespace}")
 
 
@@ -359,7 +362,7 @@ def attach_socket(program: Program, socket: sockets.socket) -> SocketHold:
     return SocketHold(detach, f"{program.name} on socket {socket.fileno()}")
 
 
-class _Opened:
+class Place:
     """A directory or file for the time of a call, or a descriptor that is somebody else's."""
 
     def __init__(self, given: Path | int, what: str) -> None:
@@ -417,6 +420,27 @@ def attach(program: Program, attach_type: str = "", data: bytes = b"") -> Link:
             raise InputError(f"program {program.name}: name the cgroup's directory")
         return attach_cgroup(program, os.fsdecode(data), name)
     return _attach_tracing_kind(program, name, os.fsdecode(data))
+
+
+def attach_all(loaded: Collection) -> dict[str, Link]:
+    """Attach every program whose section says where: the links by the programs' names.
+
+    Programs that need to be told a device, a cgroup or a file are left to the functions above. All
+    are attached, or none.
+    """
+    platform = loaded.backend.platform
+    links: dict[str, Link] = {}
+    try:
+        for name, program in loaded.programs.items():
+            match = platform.section(program.section)
+            alone = "auto_attach" in match.flags and bool(match.attach_to)
+            if alone or program.type in _NEEDS_NOTHING:
+                links[name] = attach(program)
+    except BaseException:
+        for link in links.values():
+            link.close()
+        raise
+    return links
 
 
 def _attach_tracing_kind(program: Program, name: str, target: str) -> Link:
