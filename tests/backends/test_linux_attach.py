@@ -450,3 +450,31 @@ def test_a_cgroup_without_a_link(kernel: LinuxBackend) -> None:
             attach_directly(loaded.program(), "cgroup_inet4_connect", group, "all")
         with pytest.raises(InputError, match="does not tell what is attached as xdp"):
             attached(kernel.platform, "xdp", 1)
+
+
+def test_many_probes_by_one_link(kernel: LinuxBackend) -> None:
+    libc = next(
+        (
+            line.split()[-1]
+            for line in Path("/proc/self/maps").read_text().splitlines()
+            if "libc.so" in line
+        ),
+        "",
+    )
+    with counting(kernel, "kprobe", 0, "trace_uprobe_multi", "uprobe.multi/x:y") as loaded:
+        program = loaded.program()
+        names = ["getppid", "getpgrp"]
+        try:
+            link = attach.attach_uprobes(program, libc, names, pid=os.getpid(), cookies=[1, 2])
+        except NotSupported as error:
+            pytest.skip(str(error))
+        with link:
+            functions = ctypes.CDLL(None)
+            functions.getppid()
+            functions.getpgrp()
+            assert counted(loaded) == 2
+            assert link.info().details["count"] == 2
+        with pytest.raises(InputError, match="2 functions want as many cookies, not 1"):
+            attach.attach_uprobes(program, libc, names, cookies=[1])
+        with pytest.raises(NotSupported, match=r"by its section 'uprobe\.multi/x:y'"):
+            program.attach()

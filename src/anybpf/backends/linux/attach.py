@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import socket as sockets
-from ctypes import addressof, create_string_buffer
+from collections.abc import Iterable
+from ctypes import Array, addressof, c_char, create_string_buffer
 from struct import pack, unpack
 from typing import TYPE_CHECKING, Final
 
@@ -40,6 +41,9 @@ _SO_ATTACH_BPF: Final = 50
 _SO_DETACH_FILTER: Final = 27
 _SO_ATTACH_REUSEPORT_EBPF: Final = 52
 _SO_DETACH_REUSEPORT_BPF: Final = 68
+_ON_RETURN: Final = 1 << 0  # BPF_F_UPROBE_MULTI_RETURN, BPF_F_KPROBE_MULTI_RETURN
+# Sections of probes that name one function.
+_PROBES: Final = ("kprobe", "kretprobe", "uprobe", "uretprobe")
 # Program types that have one place in this network namespace.
 _NEEDS_NOTHING: Final = ("sk_lookup", "flow_dissector")
 
@@ -317,6 +321,66 @@ def attach_uprobe(
     return _on_event(program, event, cookie, f"{symbol} of {path}")
 
 
+def attach_uprobes(
+    program: Program,
+    binary: Path,
+    symbols: Iterable[str | int],
+    *,
+    pid: int = 0,
+    returns: bool = False,
+    cookies: Iterable[int] = (),
+) -> Link:
+    """Many functions of a program or library by one link, for ``SEC("uprobe.multi")``.
+
+    In one process, or (0) in all of them. ``cookies``, one a function, is what each one's program
+    gets from ``bpf_get_attach_cookie``.
+    """
+    path = os.path.abspath(os.fspath(binary))
+    offsets = [one if isinstance(one, int) else symbol_offset(path, one) for one in symbols]
+    name = create_string_buffer(os.fsencode(path))
+    places = create_string_buffer(pack(f"={len(offsets)}Q", *offsets), 8 * len(offsets) or 1)
+    values = _cookies(cookies, len(offsets))
+    rest = pack(
+        "=QQQQIII4x", addressof(name), addressof(places), 0,
+        0 if values is None else addressof(values), len(offsets), _ON_RETURN if returns else 0, pid,
+    )  # fmt: skip
+    return _create(program, 0, _multi_type(program, "uprobe"), rest, where=f"functions of {path}")
+
+
+def attach_kprobes(
+    program: Program,
+    functions: Iterable[str],
+    *,
+    returns: bool = False,
+    cookies: Iterable[int] = (),
+) -> Link:
+    """Many functions of the kernel by one link, for ``SEC("kprobe.multi")``."""
+    texts = [create_string_buffer(one.encode()) for one in functions]
+    names = create_string_buffer(
+        pack(f"={len(texts)}Q", *[addressof(one) for one in texts]), 8 * len(texts) or 1
+    )
+    values = _cookies(cookies, len(texts))
+    rest = pack(
+        "=IIQQQ", _ON_RETURN if returns else 0, len(texts), addressof(names), 0,
+        0 if values is None else addressof(values),
+    )  # fmt: skip
+    return _create(program, 0, _multi_type(program, "kprobe"), rest, where="kernel functions")
+
+
+def _cookies(given: Iterable[int], count: int) -> Array[c_char] | None:
+    values = list(given)
+    if not values:
+        return None
+    if len(values) != count:
+        raise InputError(f"{count} functions want as many cookies, not {len(values)}")
+    return create_string_buffer(pack(f"={count}Q", *values), 8 * count)
+
+
+def _multi_type(program: Program, kind: str) -> str:
+    names = (f"trace_{kind}_multi", f"trace_{kind}_session")
+    return _chosen(program, program.attach_type or names[0], names, f"many {kind}s")
+
+
 def attach_kprobe(
     program: Program, function: str = "", offset: int = 0, *, returns: bool = False, cookie: int = 0
 ) -> Link:
@@ -434,6 +498,8 @@ def attach_all(loaded: Collection) -> dict[str, Link]:
         for name, program in loaded.programs.items():
             match = platform.section(program.section)
             alone = "auto_attach" in match.flags and bool(match.attach_to)
+            if program.type == "kprobe":
+                alone = alone and match.rule is not None and match.rule.name in _PROBES
             if alone or program.type in _NEEDS_NOTHING:
                 links[name] = attach(program)
     except BaseException:
@@ -466,6 +532,12 @@ def _attach_tracing_kind(program: Program, name: str, target: str) -> Link:
 def _attach_probe(program: Program, target: str) -> Link:
     """By the section: "uprobe/file:function+offset" or "kprobe/function+offset"."""
     section = program.section
+    form = section.partition("/")[0].removesuffix(".s")
+    if form not in _PROBES:
+        raise NotSupported(
+            f"attaching program {program.name} by its section {section!r}",
+            where="the linux back end: attach_uprobes and attach_kprobes take lists of functions",
+        )
     returns = section.startswith(("uretprobe", "kretprobe"))
     binary, colon, function = target.rpartition(":")
     if not colon and section.startswith("u"):
