@@ -65,6 +65,7 @@ def test_arguments(line: str, values: dict[str, str]) -> None:
         ("a.o type=xdp type=bind", "'type' is given twice"),
         ("a.o 2 3 4 none jit 7 8", "'8' is one argument too many"),
         ('a.o "xdp', "none closes it"),
+        ("a.o\0", "zero byte"),
     ],
 )
 def test_arguments_that_do_not_fit(line: str, complaint: str) -> None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 from anybpf.cli.netsh import objects
 from anybpf.cli.netsh.grammar import Values
 from anybpf.cli.netsh.session import Session
-from anybpf.cli.netsh.statistics import statistics
 from anybpf.errors import AnyBPFError
 
 if TYPE_CHECKING:
@@ -81,6 +80,8 @@ def _as_value(session: Session, program: ProgramSpec, size: int, counted: bool) 
         "bytes": size,
     }
     if counted and program.function.instructions:
+        from anybpf.cli.netsh.statistics import statistics
+
         value["statistics"] = dict(statistics(program, session.platform))
     return value
 
@@ -104,6 +105,8 @@ def _section_block(session: Session, program: ProgramSpec, size: int, native: bo
         f"Size         : {size} bytes",
     ]
     if not native:
+        from anybpf.cli.netsh.statistics import statistics
+
         lines += [f"{key:<13}: {n}" for key, n in statistics(program, session.platform)]
     return lines
 

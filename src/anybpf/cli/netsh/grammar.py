@@ -133,6 +133,8 @@ def one_of(word: str, names: Sequence[str], what: str) -> str:
 
 def bind(command: Command, words: Sequence[str]) -> dict[str, str]:
     """Arguments by tag. ``tag=value`` in any order; other words go to what is free, in order."""
+    if any("\0" in word for word in words):
+        raise SyntaxProblem(f"{command.name}: there is a zero byte in this line")
     names = [tag.name for tag in command.tags]
     values: dict[str, str] = {}
     positional: list[str] = []

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from anybpf.cli.netsh.grammar import SyntaxProblem
 from anybpf.errors import InputError, ObjectError
-from anybpf.platforms import Platform
-from anybpf.platforms.model import SectionMatch
 
 if TYPE_CHECKING:
     from anybpf.objects import CollectionSpec, ProgramSpec
+    from anybpf.platforms import Platform
+    from anybpf.platforms.model import SectionMatch
 
 TEXT: Final = ".text"
 UNSPECIFIED: Final = "unspec"
