@@ -168,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             front = front_parser()
             front.parse_args(words[:1])
             front.error(_unknown(named, known))
-        words, passed_on = _split_off(named, words)
+        words, passed_on = split_off(named, words)
         parsed, rest = build_parser(named).parse_known_args(words)
         if rest and not getattr(parsed, "takes_rest", False):
             parsed.parser.error(f"unknown arguments: {' '.join(rest)}")
@@ -204,8 +204,8 @@ def _unknown(named: str, known: set[str]) -> str:
     return f"there is no command '{named}'{f', did you mean {near[0]!r}?' if near else ''}"
 
 
-def _split_off(named: str, words: list[str]) -> tuple[list[str], list[str]]:
-    """Take out flags with their separate values that a command passes on unread."""
+def split_off(named: str, words: list[str]) -> tuple[list[str], list[str]]:
+    """The words in full, and the flags with separate values that a command passes on unread."""
     flags: tuple[str, ...] = getattr(_module(named), "PASSED_ON_WITH_VALUE", ())
     first = words.index(named)
     kept = words[: first + 1]
