@@ -18,7 +18,7 @@ from anybpf.backends.linux import syscall
 from anybpf.backends.linux.elements import Elements
 from anybpf.backends.linux.handle import Handle
 from anybpf.backends.linux.info import fdinfo, map_info, open_id
-from anybpf.errors import InputError
+from anybpf.errors import InputError, MapError
 from anybpf.maps.codecs import Codec, Number
 from anybpf.maps.typed import INDEXED, Wish, codec_by_wish, codec_for
 from anybpf.objects.specs import MapSpec
@@ -113,7 +113,9 @@ class Map(Elements):
             try:
                 return self._pack_key(key)
             except struct.error:
-                pass  # bytes, or something to be refused with words
+                if not isinstance(key, bytes) or len(key) != self.key_size:
+                    raise self._wrong_type("key", key, self.key) from None
+                return key
         return self.key.encode(key)
 
     def decode_key(self, key: bytes) -> Any:
@@ -127,15 +129,19 @@ class Map(Elements):
             try:
                 return self._pack_value(value)
             except struct.error:
-                pass  # as above
+                if not isinstance(value, bytes) or len(value) != self.value_size:
+                    raise self._wrong_type("value", value, self.value) from None
+                return value
         if not self.per_cpu:
             return self.value.encode(value)
         if isinstance(value, bytes) and len(value) == self.user_value_size:
             return value
         values = list(value) if isinstance(value, list | tuple) else None
         if values is None or len(values) != self.cpus:
-            raise InputError(
-                f"map {self._name} has a value for each processor: give a list of {self.cpus}"
+            raise MapError(
+                f"map {self._name} has a value for each processor: give a list of {self.cpus}",
+                map_name=self._name,
+                key=value,
             )
         stride = self.value_stride
         return b"".join(self.value.encode(item).ljust(stride, b"\0") for item in values)
@@ -147,6 +153,15 @@ class Map(Elements):
             return self.value.decode(value)
         stride, size = self.value_stride, self.value_size
         return [self.value.decode(value[at : at + size]) for at in range(0, len(value), stride)]
+
+    def _wrong_type(self, what: str, found: object, codec: Codec) -> MapError:
+        return MapError(
+            f"map {self._name}: {found!r} is no {what} of it: that is {codec.name}, {codec.size} "
+            "bytes",
+            map_name=self._name,
+            status="BAD_SIZE",
+            key=found,
+        )
 
     def _check_status(self, what: str, number: int, key: object) -> None:
         if number:
