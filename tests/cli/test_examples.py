@@ -41,7 +41,7 @@ def in_help() -> list[str]:
 def on_page(page: Path) -> list[str]:
     """Lines of code that begin with the command, with the shell's prompt or without."""
     lines = page.read_text().splitlines()
-    found = [re.match(r"(?:    |\$ )+(anybpf .+)", line) for line in lines]
+    found = [re.match(r"(?:    |\$ )+(anybpf .+?)(?: +#.*)?$", line) for line in lines]
     return [one[1] for one in found if one is not None and not FORM.search(one[1])]
 
 
