@@ -17,7 +17,7 @@ from anybpf.backends.linux import LinuxBackend, attach
 from anybpf.backends.linux.collection import Collection
 from anybpf.backends.linux.query import attach_directly, attached
 from anybpf.backends.linux.symbols import symbol_offset
-from anybpf.errors import AnyBPFError, InputError, NotFound, NotSupported
+from anybpf.errors import AnyBPFError, ClosedError, InputError, NotFound, NotSupported
 from tests.backends.places import in_own_network, mount, own_cgroup, run_in_cgroup, send_frames
 from tests.runtime.making import collection, map_spec
 
@@ -478,3 +478,30 @@ def test_many_probes_by_one_link(kernel: LinuxBackend) -> None:
             attach.attach_uprobes(program, libc, names, cookies=[1])
         with pytest.raises(NotSupported, match=r"by its section 'uprobe\.multi/x:y'"):
             program.attach()
+
+
+def test_no_descriptor_is_left_behind(kernel: LinuxBackend) -> None:
+    def work() -> None:
+        with counting(kernel, "xdp", 2, "xdp") as loaded, counting(kernel, "kprobe", 0) as probe:
+            before = len(os.listdir("/proc/self/fd"))
+            for _ in range(20):
+                attach.attach_xdp(loaded.program(), "va").close()
+                with pytest.raises(NotFound):
+                    attach.attach_xdp(loaded.program(), "nowhere")
+                with pytest.raises(AnyBPFError):
+                    attach.attach_perf_event(loaded.program(), 0)
+                with pytest.raises(AnyBPFError):
+                    attach.attach_cgroup(probe.program(), "/proc", "cgroup_inet4_connect")
+            assert len(os.listdir("/proc/self/fd")) == before
+
+    in_own_network(work)
+
+
+def test_a_closed_link_says_so(kernel: LinuxBackend) -> None:
+    with counting(kernel, "raw_tracepoint", 0, section="raw_tp/sched_switch") as loaded:
+        link = loaded.program().attach()
+        link.close()
+        link.close()
+        for use in (link.info, link.detach, link.read):
+            with pytest.raises(ClosedError, match="was closed"):
+                use()

@@ -31,7 +31,7 @@ def symbol_offset(file: str, symbol: str) -> int:
     try:
         address = _address(data, "<" if data[5] == 1 else ">", symbol)
         found = None if address is None else _in_file(data, "<" if data[5] == 1 else ">", address)
-    except error as failed:
+    except (error, OverflowError) as failed:  # places beyond the end, and beyond any address
         raise ObjectError(f"its tables are cut off: {failed}", file=file) from None
     if found is None:
         raise NotFound(f"{file} has no function {symbol}: give its offset in the file instead")
