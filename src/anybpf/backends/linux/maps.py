@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from anybpf.backends.linux.backend import LinuxBackend
     from anybpf.backends.linux.perf import PerfReader
     from anybpf.backends.linux.rings import RingReader
+    from anybpf.backends.linux.user_ring import UserRing
     from anybpf.btf import BTF
     from anybpf.platforms import Platform
     from anybpf.runtime.map import MapInfo
@@ -514,6 +515,15 @@ class Ring(Map):
         return RingReader(self, timeout)
 
 
+class CommandRing(Map):
+    """A user ring buffer: records for programs to drain."""
+
+    def writer(self) -> UserRing:
+        from anybpf.backends.linux.user_ring import UserRing
+
+        return UserRing(self)
+
+
 class EventArray(Map):
     """A perf event array: a ring for each processor."""
 
@@ -526,6 +536,7 @@ class EventArray(Map):
 
 _FACES: dict[str, type[Map]] = {
     "ringbuf": Ring,
+    "user_ringbuf": CommandRing,
     "perf_event_array": EventArray,
     "queue": Queue,
     "stack": Queue,

@@ -1,7 +1,7 @@
 """Waiting for records in shared memory: what readers of rings and of perf event arrays share.
 
 The kernel is called only to wait. The methods are those of :mod:`anybpf.maps.reading`, but for
-those that need its C core (packed records, leases) and asyncio.
+those that need its C core (packed records, leases).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import select
 import threading
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from anybpf.errors import ClosedError, RingTimeout
@@ -48,6 +48,12 @@ class Reader(Generic[Record]):
     def _end(self) -> None:
         """Let go of what is the kind's own. Called with the lock, once."""
 
+    def _too_late(self) -> RingTimeout:
+        return RingTimeout(
+            f"no record came to map {self.map.name} in time: allow more, or see that its program "
+            "runs"
+        )
+
     # Reading.
 
     def _look(self, most: int) -> list[Record]:
@@ -66,10 +72,7 @@ class Reader(Generic[Record]):
         """The next record; :class:`RingTimeout` if none comes in time, or after :meth:`flush`."""
         records = self.read_batch(1, timeout)
         if not records:
-            raise RingTimeout(
-                f"no record came to map {self.map.name} in time: allow more, or see that its "
-                "program runs"
-            )
+            raise self._too_late()
         return records[0]
 
     def read_batch(self, most: int = BATCH, timeout: float | None = None) -> list[Record]:
@@ -105,6 +108,58 @@ class Reader(Generic[Record]):
         if not records:
             raise StopIteration
         return records[0]
+
+    # Reading in asyncio.
+
+    async def aread(self, timeout: float | None = None) -> Record:
+        """As :meth:`read`, for asyncio."""
+        records = await self.aread_batch(1, timeout)
+        if not records:
+            raise self._too_late()
+        return records[0]
+
+    async def aread_batch(self, most: int = BATCH, timeout: float | None = None) -> list[Record]:
+        """As :meth:`read_batch`, for asyncio. One task at a time."""
+        clock = Clock(self.timeout if timeout is None else timeout)
+        while True:
+            records = self._look(most)
+            left = clock.left()
+            if records or left == 0.0:
+                return records
+            if not await self._await(left):
+                return self._look(most)
+
+    def __aiter__(self) -> AsyncIterator[Record]:
+        """As iteration, for asyncio."""
+        return self
+
+    async def __anext__(self) -> Record:
+        records = await self.aread_batch(1)
+        if not records:
+            raise StopAsyncIteration
+        return records[0]
+
+    async def _await(self, left: float | None) -> bool:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[None] = loop.create_future()
+
+        def is_ready() -> None:
+            if not ready.done():
+                ready.set_result(None)
+
+        descriptor = self.fileno()
+        loop.add_reader(descriptor, is_ready)
+        try:
+            await asyncio.wait_for(ready, left)
+        except TimeoutError:
+            return False
+        finally:
+            loop.remove_reader(descriptor)
+        return self._wait(0.0)
+
+    # Life.
 
     def flush(self) -> None:
         """End a wait that is under way in another thread: it returns what is there."""
