@@ -26,6 +26,12 @@ LEFT_OUT = "…"
 COMMANDS = ("anybpf ", "make ", "pip ", "echo ")
 
 
+# A packet for DNS without a question in it: Ethernet, IPv4, UDP to port 53, nothing more.
+EMPTY_DNS = bytes.fromhex(
+    "ffffffffffff 000000000000 0800 4500001c000000004011 0000 7f000001 7f000001 9c40 0035 0008 0000"
+)
+
+
 class Step:
     """A command, a block of Python, or a piece of output that must have been seen."""
 
@@ -100,6 +106,7 @@ def desk(compiler: Compiler, tmp_path: Path) -> Path:
         copy = tmp_path / f"{name}.c"
         copy.write_text(source.read_text())
         toolchain.compile(copy, tmp_path / f"{name}.o", compiler=compiler)
+    (tmp_path / "packet.bin").write_bytes(EMPTY_DNS)
     if find_spec("cryptography") is not None:
         from cryptography.hazmat.primitives import serialization as form
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
