@@ -277,3 +277,24 @@ def test_no_descriptor_is_left(kernel: LinuxBackend) -> None:
         list(kernel.infos("map"))
     gc.collect()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_an_error_that_is_kept_keeps_nothing_open(kernel: LinuxBackend) -> None:
+    kept: list[Exception] = []
+    one = kernel.create_map(map_spec("short", "hash"))
+    steps = (
+        lambda: one[b"abcd"],
+        lambda: one.update(b"abcd", bytes(8), 77),
+        lambda: one.next_key(b"long enough"),
+        lambda: one.delete(b"abcd"),
+        one.values_view,
+    )
+    for step in steps:
+        try:
+            step()
+        except Exception as error:
+            kept.append(error)
+    number = one.id
+    one.close()
+    assert len(kept) == len(steps)
+    assert number not in kernel.ids("map")

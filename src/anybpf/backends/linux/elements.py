@@ -150,6 +150,7 @@ class Elements(Handle):
             return value
         number = ctypes.get_errno()
         held.cells.append(cell)
+        del held  # or an error that somebody keeps would keep the descriptor open
         if number != errno.ENOENT:
             self._fail("look up", number, key)
         return None
@@ -191,8 +192,8 @@ class Elements(Handle):
 
     def erase(self, key: bytes, /) -> int:
         """Take an entry out; 0, or the error number."""
-        held = self.hold()
         raw = self._key(key)
+        held = self.hold()
         cell = self._cell(held)
         cell.key.raw = raw
         # No further than the key: nothing else may be set for this command.
@@ -202,14 +203,15 @@ class Elements(Handle):
 
     def next_key(self, key: bytes | None, /) -> bytes | None:
         """The key that follows in the map's own order, the first for None; None at the end."""
-        held = self.hold()
         before = (c_char * self.key_size)()
         after = (c_char * self.key_size)()
         if key is not None:
             before.raw = self._key(key)
+        held = self.hold()
         place = 0 if key is None else addressof(before)
         block = pack("=IIQQQ", held.fd, 0, place, addressof(after), 0)
         result = syscall.call(syscall.MAP_GET_NEXT_KEY, block)
+        del held  # as in `lookup`
         if result == 0:
             return after.raw
         if result != -errno.ENOENT:
@@ -237,6 +239,7 @@ class Elements(Handle):
                     block = block.larger()
                     continue
                 if number not in (0, errno.ENOENT):
+                    del block  # as in `lookup`
                     self._fail("walk", number, None)
                 if block.count:
                     yield block.entries()
@@ -323,6 +326,7 @@ class Elements(Handle):
         try:
             memory = mmap.mmap(held.fd, length, mmap.MAP_SHARED, access, offset=offset)
         except OSError as error:
+            del held  # as in `lookup`
             self._fail("map the memory of", error.errno or errno.EINVAL, None)
         return memoryview(memory)[:size]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import warnings
+from collections.abc import Callable
 from ctypes import addressof, create_string_buffer
 from struct import pack
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -38,8 +39,8 @@ class Descriptor:
         self.fd: int = fd
         self.cells: list[Any] = []
 
-    def __del__(self) -> None:
-        os.close(self.fd)
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        close(self.fd)  # which is still there as the interpreter ends
 
 
 class Handle:

@@ -348,6 +348,7 @@ class Map(Elements):
         """Users may not change it from now on; programs still may."""
         held = self.hold()
         result = syscall.call(syscall.MAP_FREEZE, pack("=I", held.fd))
+        del held
         self._check_status("freeze", -result, None)
 
     def __repr__(self) -> str:
@@ -439,6 +440,7 @@ class Filter(Map):
         cell.value.raw = self.encode_value(value)
         number = -syscall.call_at(syscall.MAP_LOOKUP_ELEM, cell.address, 32)
         held.cells.append(cell)
+        del held
         if number not in (0, errno.ENOENT):
             self._fail("ask", number, value)
         return number == 0
@@ -474,6 +476,7 @@ class Holder(Map):
         if isinstance(value, Handle):
             held = value.hold()
             number = self.put(raw, pack("=I", held.fd), flags)
+            del held
         elif isinstance(value, int):
             fd = open_id(self._what(), value)
             try:
