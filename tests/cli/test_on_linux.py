@@ -78,6 +78,24 @@ def test_life_of_a_program(cli: Cli, here: Work, droppacket: Path) -> None:
     here(work)
 
 
+def test_a_program_on_a_device(cli: Cli, here: Work, droppacket: Path) -> None:
+    def work(place: Path) -> None:
+        assert cli("prog", "load", droppacket, "--pin", place).code == 0
+        pin = place / "link"
+        done = cli("prog", "attach", place / "drop_packet", "va", "--pin", pin)
+        assert (done.code, done.err) == (0, "")
+        (link,) = cli("link", "show", pin, "--json").json["links"]
+        assert (link["type"], link["state"]) == ("xdp", "attached")
+        assert link["place"]["ifindex"] > 1
+        assert f" {link['prog_id']} drop_packet\n" in cli("link", "show", pin).out
+        assert cli("link", "detach", pin).out == f"link {link['id']} is detached\n"
+        assert cli("pin", "remove", place, "--below").out == (
+            f"removed {place / 'drop_packet'}\nremoved {pin}\n"
+        )
+
+    here(work)
+
+
 def test_life_of_maps(cli: Cli, here: Work) -> None:
     def work(place: Path) -> None:
         hits, jobs = place / "hits", place / "jobs"

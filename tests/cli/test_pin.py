@@ -96,13 +96,50 @@ def test_links_are_shown_and_detached(loaded: Cli, runtime: Runtime) -> None:
         "links": [
             {
                 "id": link, "type": "xdp", "prog_id": program, "attach_type": "xdp",
-                "attach_data": "", "state": "attached", "pinned": ["/link"],
+                "attach_data": "", "state": "attached", "place": {}, "pinned": ["/link"],
             }
         ],
     }  # fmt: skip
     assert loaded("link", "pin", link, "/again").out == f"link {link} is pinned at /again\n"
     assert loaded("link", "detach", link).out == f"link {link} is detached\n"
     assert "state        detached\n" in loaded("link", "show", link).out
+
+
+def test_attach_pins_the_link_that_holds(loaded: Cli, runtime: Runtime) -> None:
+    program = runtime.ids("program")[0]
+    done = loaded("prog", "attach", "drop_packet", "hex:03000000", "--pin", "/second")
+    link = runtime.ids("link")[-1]
+    assert (done.code, done.out) == (
+        0, f"program {program} is attached by link {link}, pinned at /second\n",
+    )  # fmt: skip
+    assert loaded("link", "show", "/second", "--json").json["links"][0]["attach_data"] == "03000000"
+    assert loaded("prog", "attach", program, "--type", "tcx_ingress", "--pin", "/x").code == 2
+    assert loaded("prog", "attach", program).err == (
+        "anybpf prog attach: one of the arguments --pin --hold is required "
+        "(see 'anybpf prog attach --help')\n"
+    )
+
+
+def test_attach_holds_until_it_is_interrupted(
+    loaded: Cli, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there: list[list[int]] = []
+
+    def interrupt(_: float) -> None:
+        there.append(runtime.ids("link"))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", interrupt)
+    before = runtime.ids("link")
+    assert loaded("prog", "attach", "drop_packet", "--hold").code == 130
+    assert len(there[0]) == len(before) + 1
+    assert runtime.ids("link") == before
+
+
+def test_nothing_is_attached_where_nothing_lasts(cli: Cli) -> None:
+    assert cli("prog", "attach", "drop_packet", "--hold").err == (
+        f"anybpf prog attach: nothing is there to be attached: {SHORT_LIVED}\n"
+    )
 
 
 def test_unload_names_the_link_that_holds_a_program(loaded: Cli, runtime: Runtime) -> None:

@@ -295,7 +295,9 @@ def test_profile_of_a_loaded_program_counts_its_runs(loaded: Cli) -> None:
     assert told == "drop_packet: 0 runs in 0.0 s\n"
 
 
-@pytest.mark.parametrize("command", ["show", "load", "run", "profile", "dump", "pin", "unload"])
+@pytest.mark.parametrize(
+    "command", ["show", "load", "run", "profile", "dump", "attach", "pin", "unload"]
+)
 def test_help_has_examples(cli: Cli, command: str) -> None:
     done = cli("prog", command, "--help")
     assert done.code == 0

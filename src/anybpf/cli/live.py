@@ -69,8 +69,15 @@ def link_as_json(info: LinkInfo, pins: Sequence[str]) -> dict[str, Any]:
         "attach_type": info.attach_type_name,
         "attach_data": info.attach_data.hex(),
         "state": info.state,
+        "place": _place(info),
         "pinned": list(pins),
     }
+
+
+def _place(info: LinkInfo) -> dict[str, Any]:
+    """What the system says of the place besides, by its own names; text and numbers only."""
+    details: dict[str, Any] = getattr(info, "details", {})
+    return {name: one for name, one in details.items() if isinstance(one, int | str | float | bool)}
 
 
 def loaded_at(since_boot: int) -> int:
@@ -174,6 +181,7 @@ def link_lines(info: LinkInfo, pins: Sequence[str], program: str) -> list[str]:
         ("attach type", info.attach_type_name),
         ("attach data", info.attach_data.hex(" ")),
         ("state", info.state),
+        *((name, str(value)) for name, value in _place(info).items()),
         *(("pinned", path) for path in pins),
     ]
     return [f"{info.id}: {info.type_name}", *pairs(rows)]

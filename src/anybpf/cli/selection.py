@@ -6,7 +6,6 @@ What is found is a handle, for the caller to close.
 from __future__ import annotations
 
 from collections import defaultdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anybpf.errors import InputError, NotFound
@@ -62,6 +61,8 @@ def is_path(word: str) -> bool:
 
 def is_file(word: str) -> bool:
     """Whether a word names an object file. A pin of the kernel is a file that cannot be read."""
+    from pathlib import Path
+
     if word == "-":
         return True
     try:
@@ -74,8 +75,13 @@ def is_file(word: str) -> bool:
 
 def kind_of(handle: Any) -> str:
     """What an open handle is of: "program", "map", "link" or "btf"."""
-    name = type(handle.info()).__name__.removesuffix("Info").lower()
-    return "btf" if name == "types" else name
+    from anybpf.runtime.infos import LinkInfo, MapInfo, ProgramInfo
+
+    info = handle.info()
+    for kind, shape in (("program", ProgramInfo), ("map", MapInfo), ("link", LinkInfo)):
+        if isinstance(info, shape):
+            return kind
+    return "btf"
 
 
 def pins_of(backend: Backend, kind: str) -> dict[int, list[str]]:

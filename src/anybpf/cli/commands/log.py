@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from anybpf.backends.model import Backend
 
 EXAMPLES = """\
-anybpf log --backend service
-anybpf log --program drop_packet --count 10 --backend linux
-anybpf log --once --json --backend service
+anybpf log --backend linux
+anybpf log --once --json --backend linux
 """
 # Where tracefs is: Documentation/trace/ftrace.rst.
 PIPES = ("/sys/kernel/tracing/trace_pipe", "/sys/kernel/debug/tracing/trace_pipe")

@@ -49,6 +49,12 @@ anybpf prog dump droppacket.o
 anybpf prog dump droppacket.o --form native
 anybpf prog dump 12 --form xlated --style bpftool --backend linux
 """
+ATTACH_EXAMPLES = """\
+anybpf prog attach drop_packet eth0 --pin /sys/fs/bpf/drop_packet_link --backend linux
+anybpf prog attach count_calls --hold --backend linux
+anybpf prog attach 12 /sys/fs/cgroup/web --type cgroup_inet4_connect --pin /links/web \
+--backend linux
+"""
 PIN_EXAMPLES = """\
 anybpf prog pin 12 /sys/fs/bpf/drop_packet --backend linux
 """
@@ -103,6 +109,21 @@ def configure(subparsers: argparse._SubParsersAction[Parser], summary: str) -> N
         ),
     )  # fmt: skip
     add_dump_options(dump)
+    attach = add_command(
+        group, "attach", "let events come to a program", run_attach, examples=ATTACH_EXAMPLES,
+        description=(
+            "Attach a program where its type and section say. PLACE is what they leave open: a "
+            "network device, the directory of a cgroup, a tracepoint CATEGORY/NAME, a probe "
+            "FILE:FUNCTION, or hex:DIGITS. What holds it there is a link: pinned, or held by this "
+            "command until it is interrupted."
+        ),
+    )  # fmt: skip
+    attach.add_argument("program", metavar="PROGRAM", help=PROGRAM_HELP)
+    attach.add_argument("place", metavar="PLACE", nargs="?", default="")
+    attach.add_argument("--type", metavar="TYPE", default="", help="the attach type")
+    kept = attach.add_mutually_exclusive_group(required=True)
+    kept.add_argument("--pin", metavar="PATH", default="", help="where the link is kept")
+    kept.add_argument("--hold", action="store_true", help="until the command is interrupted")
     pin = add_command(group, "pin", "give a program a path", run_pin, examples=PIN_EXAMPLES)
     pin.add_argument("program", metavar="PROGRAM", help=PROGRAM_HELP)
     pin.add_argument("path", metavar="PATH")
@@ -116,7 +137,7 @@ def configure(subparsers: argparse._SubParsersAction[Parser], summary: str) -> N
     )  # fmt: skip
     unload.add_argument("program", metavar="PROGRAM", help=PROGRAM_HELP)
     unload.add_argument("--links", action="store_true", help="detach its links, too")
-    for parser in (show, load, run, profile, dump, pin, unload):
+    for parser in (show, load, run, profile, dump, attach, pin, unload):
         add_backend_option(parser)
 
 
@@ -224,6 +245,45 @@ def run_dump(args: argparse.Namespace) -> int:
     from anybpf.cli import dumping
 
     return dumping.run(args)
+
+
+def run_attach(args: argparse.Namespace) -> int:
+    from anybpf.cli.selection import find
+
+    if not is_lasting(args):
+        raise InputError(f"nothing is there to be attached: {SHORT_LIVED}")
+    with (
+        opened(args) as backend,
+        find(backend, "program", args.program) as program,
+        program.attach(args.type, _place(args.place)) as link,
+    ):
+        path = link.pin(args.pin) if args.pin else ""
+        if args.json:
+            print_json(document(id=link.id, prog_id=program.id, path=path))
+        else:
+            kept = f", pinned at {path}" if path else "; until this command is interrupted"
+            print(f"program {program.id} is attached by link {link.id}{kept}", flush=True)
+        if args.hold:
+            _wait()
+    return DONE
+
+
+def _place(word: str) -> bytes:
+    import os
+
+    if word.startswith("hex:"):
+        from anybpf.cli.words import hex_bytes
+
+        return hex_bytes(word[4:], "PLACE")
+    return os.fsencode(word)
+
+
+def _wait() -> None:
+    """Until somebody interrupts."""
+    import time
+
+    while True:
+        time.sleep(3600)
 
 
 def run_pin(args: argparse.Namespace) -> int:
