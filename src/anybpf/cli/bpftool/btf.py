@@ -32,6 +32,7 @@ Usage: anybpf bpftool btf { show | list } [id N]
 """
 
 _NOT_IN_JSON: Final = 95  # EOPNOTSUPP
+_INDEX_TYPE: Final = "typedef unsigned int __ARRAY_SIZE_TYPE__;\n\n"
 
 
 def run(session: Session, words: Words) -> int:
@@ -133,7 +134,8 @@ def dump(session: Session, words: Words) -> int:
                 raise Failure("JSON output for C-syntax dump is not supported", _NOT_IN_JSON)
             from anybpf.btf.cdump import dump_c
 
-            session.print(dump_c(btf, ids))
+            # A name that compilers have for the types of array indexes; nothing in C is of it.
+            session.print(dump_c(btf, ids).replace(_INDEX_TYPE, "", 1))
         elif session.json:
             session.emit({"types": listing.dump_dicts(btf, ids)})
         else:
@@ -150,9 +152,7 @@ def _source(session: Session, words: Words, held: ExitStack) -> tuple[BTF, list[
     if words.is_next("prog", "map"):
         kind = words.take()
         if len(words) < 2:
-            raise UsageWanted(
-                message=f"'{kind}' needs at least 2 arguments, {len(words)} found"
-            )
+            raise UsageWanted(message=f"'{kind}' needs at least 2 arguments, {len(words)} found")
         if "map".startswith(kind):
             return _of_map(session, words, held, base)
         info = references.program(session, words, held).info()

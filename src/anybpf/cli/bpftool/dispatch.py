@@ -44,9 +44,9 @@ _FLAGS: Final = {
     "j": ("json", "json"),
     "p": ("pretty", "pretty"),
     "f": ("bpffs", "show_pins"),
-    "m": ("mapcompat", "map_compatible"),
+    "m": ("mapcompat", ""),
     "n": ("nomount", ""),
-    "d": ("debug", "debug"),
+    "d": ("debug", ""),
     "l": ("legacy", ""),
     "L": ("use-loader", "use_loader"),
     "V": ("version", ""),
@@ -97,10 +97,6 @@ class Options:
                 self.unknown = self.unknown or word
             else:
                 self.letters.add(letter)
-
-
-class _NoBackend:
-    """Where no back end could be opened yet: for commands that need none."""
 
 
 def run(words: Sequence[str]) -> int:

@@ -73,9 +73,7 @@ def _function(index: int, own: dict[int, Instruction], worded: Worded) -> str:
         f'\t{name}{_ENTRY} [shape=Mdiamond,style=filled,label="ENTRY"];\n\n'
     ]
     for block in blocks:
-        rows = [
-            f"{at - first:4d}: {worded(own[at]).translate(_ESCAPED)}\\l\\\n" for at in block
-        ]
+        rows = [f"{at - first:4d}: {worded(own[at]).translate(_ESCAPED)}\\l\\\n" for at in block]
         out.append(
             f'\t{name}{numbers[block[0]]} [shape=record,style=filled,label="{{'
             + " | ".join(rows)

@@ -17,7 +17,9 @@ def pipe(session: Session, one: MapHandle) -> None:
     """Print records until interrupted, or until the reader has no more."""
     reader: Any = getattr(one, "reader", None)
     if reader is None:
-        raise NotSupported("reading perf event arrays", where=f"the back end {session.backend.name}")
+        raise NotSupported(
+            "reading perf event arrays", where=f"the back end {session.backend.name}"
+        )
     for index, record in enumerate(reader()):
         data = bytes(getattr(record, "data", record))
         cpu = getattr(record, "cpu", 0)

@@ -67,7 +67,9 @@ def probe(session: Session, words: Words) -> int:
         raise Failure(f"failed to ask the back end: {error}") from None
     programs.pop("unspec", None)
     maps.pop("unspec", None)
-    helpers = {name: _helpers(session, name, wanted) if there else [] for name, there in programs.items()}
+    helpers = {
+        name: _helpers(session, name, wanted) if there else [] for name, there in programs.items()
+    }
     if session.json:
         session.emit(_document(programs, maps, helpers, misc))
     elif wanted.macros:
@@ -110,9 +112,7 @@ def _available(there: bool) -> str:
     return "is available" if there else "is NOT available"
 
 
-def _text(
-    programs: Answers, maps: Answers, helpers: dict[str, list[str]], misc: Answers
-) -> str:
+def _text(programs: Answers, maps: Answers, helpers: dict[str, list[str]], misc: Answers) -> str:
     out = ["Scanning system call availability...", "bpf() syscall is available", ""]
     out.append("Scanning eBPF program types...")
     out += [f"eBPF program_type {name} {_available(there)}" for name, there in programs.items()]

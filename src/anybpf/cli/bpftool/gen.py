@@ -24,9 +24,7 @@ def run(session: Session, words: Words) -> int:
 
 def _need(words: Words, name: str, count: int) -> None:
     if len(words) < count:
-        raise UsageWanted(
-            message=f"'{name}' needs at least {count} arguments, {len(words)} found"
-        )
+        raise UsageWanted(message=f"'{name}' needs at least {count} arguments, {len(words)} found")
 
 
 def make_object(session: Session, words: Words) -> int:
@@ -58,7 +56,7 @@ def skeleton(session: Session, words: Words) -> int:
     if language not in ("c", "python"):
         raise Failure(f"skeletons are written in c or python, not {language}")
     if session.use_loader:
-        raise NotSupported("light skeletons, which load by a program in the kernel")
+        raise _refused("light skeletons, which load by a program in the kernel", "this command")
     path = Path(file)
     try:
         data = path.read_bytes()
@@ -89,7 +87,7 @@ def _spec(session: Session, file: str) -> CollectionSpec:
 
 def identifier(text: str) -> str:
     """A name that C and Python take."""
-    out = "".join(one if one.isalnum() and one.isascii() or one == "_" else "_" for one in text)
+    out = "".join(one if (one.isalnum() and one.isascii()) or one == "_" else "_" for one in text)
     return f"_{out}" if out[:1].isdigit() else out
 
 

@@ -57,7 +57,7 @@ def machine_code(fd: int) -> bytes:
     return _part(fd, _JITED)
 
 
-def annotations(fd: int, btf: BTF) -> tuple[dict[int, int], dict[int, SourceLine]]:
+def functions_and_lines(fd: int, btf: BTF) -> tuple[dict[int, int], dict[int, SourceLine]]:
     """By slot: the types of functions that begin there, and the lines that code is of."""
     functions = _part(fd, _FUNCTIONS)
     lines = _part(fd, _LINES)
@@ -68,9 +68,7 @@ def annotations(fd: int, btf: BTF) -> tuple[dict[int, int], dict[int, SourceLine
     found = {}
     for at in range(0, len(lines), _LINE_SIZE):
         slot, file, text, place = unpack_from("=IIII", lines, at)
-        found[slot] = SourceLine(
-            btf.string(file), place >> 10, place & 0x3FF, btf.string(text)
-        )
+        found[slot] = SourceLine(btf.string(file), place >> 10, place & 0x3FF, btf.string(text))
     return starts, found
 
 

@@ -108,7 +108,10 @@ def _details(session: Session, info: Any) -> _Details:
 
 
 def _iterator(told: dict[str, Any]) -> _Details:
-    record = {name: told[name] for name in ("target_name", "map_id") if name in told}
+    record: dict[str, Any] = {}
+    for name in ("target_name", "map_id"):
+        if name in told:
+            record[name] = told[name]
     return _Details(record, "".join(f"{name} {one}  " for name, one in record.items()))
 
 

@@ -128,7 +128,10 @@ def _take_value(session: Session, words: Words, one: MapHandle, held: ExitStack)
             )
         return references.program(session, words, held)
     data = take_bytes(words, "value", info.value_size)
-    return [data] * one.cpus if one.per_cpu else data
+    if not one.per_cpu:
+        return data
+    # The same for every processor, each from a multiple of eight bytes on.
+    return data.ljust(-(-len(data) // 8) * 8, b"\0") * one.cpus
 
 
 def update(session: Session, words: Words) -> int:
@@ -330,7 +333,9 @@ def _take_setting(
         _once(seen, "type", "map type")
         word = words.take()
         kinds = session.backend.platform.map_types
-        names = [kind.name for kind in kinds if kind.name.startswith(word) and kind.name != "unspec"]
+        names = [
+            kind.name for kind in kinds if kind.name.startswith(word) and kind.name != "unspec"
+        ]
         name = word if word in names else names[0] if names else ""
         if not name:
             raise Failure(f"unrecognized map type: {word}")
@@ -367,7 +372,9 @@ def event_pipe(session: Session, words: Words) -> int:
     with ExitStack() as held:
         one = references.one_map(session, words, held)
         if len(words):
-            raise NotSupported("event_pipe with cpu and index: all processors are read")
+            raise NotSupported(
+                "one processor and index", where="event_pipe, which reads all processors"
+            )
         if one.info().type_name != "perf_event_array":
             raise Failure("map is not a perf event array")
         from anybpf.cli.bpftool.events import pipe

@@ -9,9 +9,9 @@ from anybpf.cli.bpftool import references
 from anybpf.cli.bpftool.data import rows, strings
 from anybpf.cli.bpftool.json_text import pretty
 from anybpf.cli.bpftool.session import (
+    EINVAL,
     ENOENT,
     ENOTSUPP,
-    EINVAL,
     Failure,
     Session,
     UsageWanted,
@@ -212,7 +212,7 @@ def dump(session: Session, words: Words) -> int:
         raise UsageWanted
     with ExitStack() as held:
         found = references.maps(session, words, held)
-        many = len(found) > 1 or session.map_compatible and len(found) > 1
+        many = len(found) > 1
         code = 0
         records: list[Any] = []
         typed: list[Any] = []

@@ -49,7 +49,7 @@ def show(session: Session, words: Words) -> int:
 
     from anybpf.cli.bpftool import netlink
 
-    names = {number: name for number, name in if_nameindex()}
+    names = dict(if_nameindex())
     xdp = [one for one in netlink.xdp_programs() if not only or one.index == only]
     tcx = _tcx(session, {only: names.get(only, "")} if only else names)
     dissector = _dissector()

@@ -1,4 +1,4 @@
-"""`bpftool prog`: loading, pinning, listing and running programs. Code is listed in ``prog_dump``."""
+"""`bpftool prog`: loading, pinning, showing and running programs. ``prog_dump`` lists code."""
 
 from __future__ import annotations
 
@@ -182,14 +182,13 @@ def _load(session: Session, words: Words, first_only: bool) -> int:
                 words.need(4)
                 replaced.append(_replacement(session, words, held))
             elif words.take_if("dev"):
-                raise NotSupported("offloading programs to a device")
+                raise NotSupported("offloading programs to a device", where="this command")
             elif words.take_if("pinmaps"):
                 words.need(1)
                 pin_maps = words.take()
             else:
                 raise Failure(
-                    "expected no more arguments, 'type', 'map' or 'dev', "
-                    f"got: '{words.peek()}'?"
+                    f"expected no more arguments, 'type', 'map' or 'dev', got: '{words.peek()}'?"
                 )
         spec = _spec(session, file, kind)
         maps = _named(spec, replaced)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from anybpf.cli.bpftool import references
@@ -120,7 +121,7 @@ def _print_translated(session: Session, programs: list[Any], wanted: str) -> Non
                 raise Failure("'visual' is not compatible with JSON output")
             from anybpf.cli.bpftool.dot import graph
 
-            session.print(graph(code.instructions, lambda insn: _words(insn, code.names)))
+            session.print(graph(code.instructions, partial(_words, names=code.names)))
             return
         if session.json:
             listed = _records(code, wanted)
@@ -207,9 +208,9 @@ def _code_of(session: Session, handle: Any, info: Any, plain: bool = False) -> C
     if prepared is not None:
         _embedded(code, prepared, info, btf)
     elif hasattr(handle, "fd") and btf is not None and not plain:
-        from anybpf.cli.bpftool.kernel_code import annotations
+        from anybpf.cli.bpftool.kernel_code import functions_and_lines
 
-        functions_at, code.lines = annotations(handle.fd, btf)
+        functions_at, code.lines = functions_and_lines(handle.fd, btf)
         code.protos = {slot: prototype(btf, type_id) for slot, type_id in functions_at.items()}
     if prepared is None:
         for insn in code.instructions:
@@ -218,7 +219,8 @@ def _code_of(session: Session, handle: Any, info: Any, plain: bool = False) -> C
                 # Of compiled programs the kernel keeps the function's number where the distance
                 # was, and the distance beside it.
                 insn.reference = "" if plain else name
-                insn.imm, insn.offset = insn.offset, 0
+                insn.imm = int(insn.offset)
+                insn.offset = 0
     return code
 
 

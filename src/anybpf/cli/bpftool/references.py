@@ -74,9 +74,9 @@ def link(session: Session, words: Words, held: ExitStack) -> LinkHandle:
             raise Failure(f"failed to get link with ID {number}: {strerror(code)}", code) from None
         return found
     if words.take_if("pinned"):
-        found = _pinned(session, held, "link", words.take())
-        return found  # type: ignore[no-any-return]
-    raise Failure("expected 'id' or 'pinned', got: " + (f"'{words.peek()}'?" or "'(null)'?"))
+        pinned: LinkHandle = _pinned(session, held, "link", words.take())
+        return pinned
+    raise Failure(f"expected 'id' or 'pinned', got: '{words.peek() or '(null)'}'?")
 
 
 def _id(words: Words) -> int:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from anybpf.btf import types as t
-from anybpf.btf.layout import size_of
 
 if TYPE_CHECKING:
     from anybpf.btf import BTF
-    from anybpf.objects.specs import CollectionSpec
+    from anybpf.objects.specs import CollectionSpec, VariableSpec
 
 
 class Field:
@@ -24,33 +23,32 @@ class Field:
 
 def sections(spec: CollectionSpec) -> dict[str, list[Field]]:
     """By the name of the section's map: what lies in it. Static variables are gaps to others."""
-    btf = spec.btf
-    if btf is None:
+    if spec.btf is None:
         return {}
-    out: dict[str, list[Field]] = {}
-    for name, one in spec.maps.items():
-        found = btf.find(name, t.KIND_DATASEC)
-        if one.kind in ("data", "rodata", "bss") and isinstance(found, t.DataSection):
-            fields = _fields(btf, found)
-            if fields:
-                out[name] = fields
-    return out
+    names = {id(one): name for name, one in spec.maps.items()}
+    found: dict[str, list[VariableSpec]] = {}
+    for variable in spec.variables.values():
+        if variable.is_global and variable.type_id and id(variable.map) in names:
+            found.setdefault(names[id(variable.map)], []).append(variable)
+    return {
+        name: _fields(spec.btf, found[name])
+        for name, one in spec.maps.items()
+        if one.kind in ("data", "rodata", "bss") and name in found
+    }
 
 
-def _fields(btf: BTF, section: t.DataSection) -> list[Field]:
+def _fields(btf: BTF, variables: list[VariableSpec]) -> list[Field]:
     out: list[Field] = []
     at = pads = 0
-    for place in sorted(section.vars, key=lambda one: one.offset):
-        variable = btf.type(place.type_id)
-        if not isinstance(variable, t.Var) or variable.linkage == t.LINKAGE_STATIC:
-            continue
-        if place.offset > at:
-            out.append(Field(f"__pad{pads}", 0, at, place.offset - at))
+    for one in sorted(variables, key=lambda each: each.offset):
+        if one.offset > at:
+            out.append(Field(f"__pad{pads}", 0, at, one.offset - at))
             pads += 1
-        size = size_of(btf, variable.type_id)
-        out.append(Field(variable.name, bare(btf, variable.type_id), place.offset, size))
-        at = place.offset + size
-    return out if any(one.type_id for one in out) else []
+        declared = btf.type(one.type_id)
+        type_id = declared.type_id if isinstance(declared, t.Var) else one.type_id
+        out.append(Field(one.name, bare(btf, type_id), one.offset, one.size))
+        at = one.offset + one.size
+    return out
 
 
 def bare(btf: BTF, type_id: int) -> int:

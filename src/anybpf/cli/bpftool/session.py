@@ -109,11 +109,8 @@ class Session:
         self.json = False
         self.pretty = False
         self.show_pins = False
-        self.map_compatible = False
-        self.debug = False
         self.use_loader = False
         self.base_btf = ""
-        self.in_batch = False
         self.values: list[Any] = []
         self._pins: dict[tuple[str, int], list[str]] | None = None
 

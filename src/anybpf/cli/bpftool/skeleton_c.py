@@ -145,7 +145,10 @@ def _declared(spec: CollectionSpec, field: Field) -> str:
 def _tables(spec: CollectionSpec, fields: dict[str, list[Field]]) -> str:
     """The lists of maps and programs."""
     out: list[str] = []
-    for kind, struct, count in (("map", "maps", len(spec.maps)), ("prog", "progs", len(spec.programs))):
+    for kind, struct, count in (
+        ("map", "maps", len(spec.maps)),
+        ("prog", "progs", len(spec.programs)),
+    ):
         if not count:
             continue
         out += [

@@ -120,7 +120,7 @@ OBJECT = base64.b64decode(
 )
 '''
 
-_PROPERTY = '''
+_PROPERTY = """
     @property
     def @V@(self) -> Any:
         return self._found["@V@"].value
@@ -128,16 +128,14 @@ _PROPERTY = '''
     @{V}.setter
     def @V@(self, new: Any) -> None:
         self._found["@V@"].value = new
-'''
+"""
 
 
 def text(spec: CollectionSpec, name: str, data: bytes) -> str:
     """The whole module."""
     maps = {_name(map_identifier(one)): one for one in spec.maps}
     programs = {_name(identifier(one)): one for one in spec.programs}
-    variables = [
-        field.name for own in sections(spec).values() for field in own if field.type_id
-    ]
+    variables = [field.name for own in sections(spec).values() for field in own if field.type_id]
     rows = base64.b64encode(data).decode()
     lines = [f'    "{rows[at : at + 88]}"' for at in range(0, len(rows), 88)]
     parts = {
@@ -150,7 +148,9 @@ def text(spec: CollectionSpec, name: str, data: bytes) -> str:
             f'\n            "{one}": loaded.variable("{one}"),' for one in variables
         )
         + ("\n        " if variables else ""),
-        "@VARIABLES@": "".join(_PROPERTY.replace("{V}", one).replace("@V@", one) for one in variables),
+        "@VARIABLES@": "".join(
+            _PROPERTY.replace("{V}", one).replace("@V@", one) for one in variables
+        ),
         "@BYTES@": "\n".join(lines),
         "@N@": name,
     }

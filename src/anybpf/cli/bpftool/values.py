@@ -11,7 +11,7 @@ from typing import Any
 
 from anybpf.btf import BTF
 from anybpf.btf import types as t
-from anybpf.btf.layout import resolve, size_of
+from anybpf.btf.layout import align_of, resolve, size_of
 from anybpf.cli.bpftool.json_text import Raw
 
 
@@ -45,11 +45,27 @@ def _value(btf: BTF, type_id: int, data: bytes, plain: bool) -> Any:
     if isinstance(found, t.DataSection):
         return {
             found.name: [
-                _value(btf, one.type_id, data[one.offset : one.offset + one.size], plain)
-                for one in found.vars
+                _value(btf, one.type_id, data[at : at + one.size], plain)
+                for one, at in zip(found.vars, _offsets(btf, found), strict=True)
             ]
         }
     return Raw(data.hex()) if plain else data.hex()
+
+
+def _offsets(btf: BTF, section: t.DataSection) -> list[int]:
+    """Where the variables lie. Compilers leave that to loaders, which put it in for the kernel;
+    where nobody did, the variables follow each other as their alignment lets them."""
+    if any(one.offset for one in section.vars):
+        return [one.offset for one in section.vars]
+    out = []
+    at = 0
+    for one in section.vars:
+        variable = btf.type(one.type_id)
+        align = align_of(btf, variable.type_id) if isinstance(variable, t.Var) else 1
+        at = -(-at // align) * align
+        out.append(at)
+        at += one.size
+    return out
 
 
 class _Name(str):

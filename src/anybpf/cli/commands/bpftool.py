@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from anybpf.cli.app import Parser
+from anybpf.cli.app import DONE, Parser
 
 EXAMPLES = """\
 anybpf bpftool prog help
@@ -20,7 +20,11 @@ def configure(subparsers: argparse._SubParsersAction[Parser], summary: str) -> N
     parser = subparsers.add_parser(
         "bpftool",
         help=summary,
-        description=summary,
+        description=(
+            "The commands of Linux's bpftool, with its options, outputs and exit codes: text, or JSON "
+            "with -j (--json) and -p (--pretty). Besides these, --backend says where the objects "
+            "are. 'anybpf bpftool NOUN help' shows what a noun can do."
+        ),
         examples=EXAMPLES,
         add_help=False,
         prefix_chars=_NO_PREFIX,
@@ -30,6 +34,9 @@ def configure(subparsers: argparse._SubParsersAction[Parser], summary: str) -> N
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.words == ["--help"]:  # '-h' is bpftool's own
+        args.parser.print_help()
+        return DONE
     from anybpf.cli.bpftool import run as run_words
 
     return run_words(args.words)
