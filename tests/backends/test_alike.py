@@ -6,6 +6,7 @@ The kernel's answers are the reference; where it refuses us, that half is skippe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from anybpf.backends.linux import LinuxBackend, unavailable
 from anybpf.backends.model import Backend
 from anybpf.errors import AnyBPFError
 from anybpf.runtime import Runtime
+from tests.backends.test_linux_load import OBJECT, RING
 from tests.runtime.making import DNS, PASS, collection, map_spec
 
 NOEXIST, EXIST = 1, 2
@@ -156,3 +158,75 @@ def test_programs(both: tuple[Backend, Backend], name: str) -> None:
 
     kernel, runtime = both
     assert outcome(run, kernel) == outcome(run, runtime)
+
+
+def test_objects(both: tuple[Backend, Backend], build: Callable[..., Path]) -> None:
+    def work(made: Backend) -> object:
+        with made.load(build(OBJECT), variables={"verdict": 1, "runs": 40}) as loaded:
+            filter_, flows = loaded.program("filter"), loaded.map("flows")
+            key = {"port": 53, "mark": 1}
+            flows[key] = {"packets": 10, "cpu": 0, "what": "dns"}
+            runs = [filter_.test_run(bytes(64)).retval_name for _ in range(3)]
+            loaded.variable("spare").value = 1
+            try:
+                loaded.variable("verdict").value = 2
+            except AnyBPFError as error:
+                refused = type(error).__name__
+            found = flows[key]
+            info, told = flows.info(), filter_.info()
+            return (
+                runs,
+                (found.packets, found.what, [key.port for key in flows]),
+                {name: one.value for name, one in loaded.variables.items() if name != "_license"},
+                refused,
+                (sorted(loaded.programs), sorted(loaded.maps), repr(loaded)),
+                (info.name, info.type, info.key_size, info.value_size, info.max_entries),
+                (info.btf_key_type_id, info.btf_value_type_id, info.map_flags, info.frozen),
+                (told.name, told.type, told.nr_map_ids, told.nr_func_info, told.gpl_compatible),
+                [loaded.maps[name].frozen for name in sorted(loaded.maps)],
+            )
+
+    kernel, runtime = both
+    assert work(kernel) == work(runtime)
+
+
+def test_queues_holders_and_rings(both: tuple[Backend, Backend]) -> None:
+    def work(made: Backend) -> object:
+        told: list[object] = []
+        with made.create_map(map_spec("jobs", "stack", 0, 4, 2)) as raw:
+            jobs: Any = raw.typed(value="u4")
+            for step in (
+                lambda q: q.push(1),
+                lambda q: q.push(2),
+                lambda q: q.push(3),
+                lambda q: q.push(3, EXIST),
+                lambda q: q.peek(),
+                lambda q: q.pop(),
+                lambda q: q.pop(),
+                lambda q: q.pop(),
+                lambda q: q.pop(None, 5),
+                lambda q: q.peek(),
+            ):
+                told.append(outcome(step, jobs))
+        with (
+            made.load(collection(PASS)) as loaded,
+            made.create_map(map_spec("calls", "prog_array", 4, 4)) as raw,
+        ):
+            calls: Any = raw
+            calls[1] = loaded.program()
+            calls[2] = loaded.program().id
+            told.append(
+                [(key, number == loaded.program().id) for key, number in calls.ids().items()]
+            )
+            for wrong in (lambda m: m.delete(3), lambda m: m[3], lambda m: m.update(9, 1)):
+                told.append(outcome(wrong, calls))
+        ring = map_spec("events", "ringbuf", 0, 0, 4096)
+        with made.load(collection(RING, maps=[ring])) as loaded:
+            events: Any = loaded.map("events")
+            with events.reader(timeout=0) as reader:
+                loaded.program().test_run(bytes(64), repeat=1000)
+                told += [len(list(reader)), reader.unread, reader.size]
+        return told
+
+    kernel, runtime = both
+    assert work(kernel) == work(runtime)

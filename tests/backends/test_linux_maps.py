@@ -171,9 +171,9 @@ def test_program_arrays_hold_programs(kernel: LinuxBackend) -> None:
         assert calls.get(2) is None
         with pytest.raises(NoSuchKey):
             calls[2]
-        with pytest.raises(InputError, match="holds programs"):
+        with pytest.raises(MapError, match="holds programs"):
             calls[1] = "main"
-        with pytest.raises(NotFound, match="no program has the id"):
+        with pytest.raises(MapError, match="no program has the id"):
             calls[1] = 0xFFFFFFF0
 
 

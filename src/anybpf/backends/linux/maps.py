@@ -18,7 +18,7 @@ from anybpf.backends.linux import syscall
 from anybpf.backends.linux.elements import Elements
 from anybpf.backends.linux.handle import Handle
 from anybpf.backends.linux.info import fdinfo, map_info, open_id
-from anybpf.errors import InputError, MapError
+from anybpf.errors import InputError, MapError, NotFound
 from anybpf.maps.codecs import Codec, Number
 from anybpf.maps.typed import INDEXED, Wish, codec_by_wish, codec_for
 from anybpf.objects.specs import MapSpec
@@ -478,17 +478,25 @@ class Holder(Map):
             number = self.put(raw, pack("=I", held.fd), flags)
             del held
         elif isinstance(value, int):
-            fd = open_id(self._what(), value)
+            try:
+                fd = open_id(self._what(), value)
+            except NotFound as error:
+                raise self._not_held(key, str(error)) from None
             try:
                 number = self.put(raw, pack("=I", fd), flags)
             finally:
                 os.close(fd)
         else:
-            raise InputError(
-                f"map {self._name} holds {self.holds}: give one of this back end, or its number, "
-                f"not {value!r}"
-            )
+            raise self._not_held(key, f"give one of this back end, or its number, not {value!r}")
         self._check_status("update", number, key)
+
+    def _not_held(self, key: Any, why: str) -> MapError:
+        return MapError(
+            f"map {self._name}: cannot update {key!r}: it holds {self.holds}: {why}",
+            map_name=self._name,
+            status="NO_OBJECT",
+            key=key,
+        )
 
     def ids(self) -> dict[Any, int]:
         """The numbers of what it holds, by key."""
@@ -564,7 +572,7 @@ def of_descriptor(
 
 def _types_of(backend: LinuxBackend, number: int) -> BTF | None:
     """The types with which a map was created; None where this process may not see them."""
-    from anybpf.errors import BTFError, NotFound, NotSupported
+    from anybpf.errors import BTFError, NotSupported
 
     try:
         with backend.types(number) as found:
