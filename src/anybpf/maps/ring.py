@@ -7,14 +7,15 @@ knows where a map is from: give it any map of type ringbuf or user_ringbuf.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Self
-
-from typing_extensions import Buffer
+from typing import TYPE_CHECKING, Final, Self
 
 from anybpf import _core
 from anybpf.errors import ClosedError, RingTimeout
 from anybpf.maps.failures import STATUS
 from anybpf.maps.reading import BATCH, Clock, Packed, Reader
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 _NO_SPACE: Final = STATUS["NO_SPACE"]
 
