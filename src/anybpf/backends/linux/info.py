@@ -14,9 +14,7 @@ from typing import Final
 from anybpf.backends.linux import syscall
 from anybpf.errors import AnyBPFError, InputError, NotFound
 from anybpf.platforms import Platform
-from anybpf.runtime.map import MapInfo
-from anybpf.runtime.program import ProgramInfo
-from anybpf.runtime.types import TypesInfo
+from anybpf.runtime.infos import MapInfo, ProgramInfo, TypesInfo
 
 PROGRAM_INFO: Final = 232
 MAP_INFO: Final = 104

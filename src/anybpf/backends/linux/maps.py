@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from anybpf.backends.linux.user_ring import UserRing
     from anybpf.btf import BTF
     from anybpf.platforms import Platform
-    from anybpf.runtime.map import MapInfo
+    from anybpf.runtime.infos import MapInfo
 
 # Flags of updates, as in ``anybpf.maps.map``.
 ANY = 0

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 from anybpf.backends.linux import syscall
 from anybpf.backends.linux.handle import Handle
 from anybpf.backends.linux.info import name_of_type, program_info
-from anybpf.engines.contexts import ContextLayout, ContextValue
 from anybpf.errors import AnyBPFError, InputError, NotSupported
 
 if TYPE_CHECKING:
     from anybpf.backends.linux.backend import LinuxBackend
     from anybpf.backends.linux.link import Link
+    from anybpf.engines.contexts import ContextLayout, ContextValue
     from anybpf.objects.specs import ProgramSpec
-    from anybpf.runtime.program import ProgramInfo
+    from anybpf.runtime.infos import ProgramInfo
 
 ON_CPU: Final = 1 << 0
 LIVE_FRAMES: Final = 1 << 1
@@ -153,6 +153,8 @@ class Program(Handle):
         )
 
     def _layout(self) -> ContextLayout | None:
+        from anybpf.engines.contexts import ContextLayout
+
         types = self.backend.platform.program_types
         return ContextLayout(types[self.type]) if self.type in types else None
 

@@ -20,7 +20,7 @@ from anybpf.errors import BTFError
 
 if TYPE_CHECKING:
     from anybpf.backends.linux.backend import LinuxBackend
-    from anybpf.runtime.types import TypesInfo
+    from anybpf.runtime.infos import TypesInfo
 
 _LOG_BYTES: Final = 1 << 20
 
