@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,20 @@ def one(line: str) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def own_group(folder: str) -> Iterator[str]:
+    """A control group of this process's own, gone at the end; what is no group if none is to be
+    had."""
+    subprocess.run(["mount", "-t", "cgroup2", "none", folder], check=False, capture_output=True)
+    group = Path(folder) / f"anybpf-{os.getpid()}"
+    group.mkdir()
+    try:
+        yield str(group)
+    finally:
+        group.rmdir()
+        subprocess.run(["umount", folder], check=False, capture_output=True)
+
+
 def begin(objects: list[str]) -> None:
     subprocess.run(["mount", "-t", "bpf", "bpf", ROOT], check=True)
     for path in objects:
@@ -57,4 +73,6 @@ def begin(objects: list[str]) -> None:
 if __name__ == "__main__":
     asked = json.load(sys.stdin)
     begin(asked["objects"])
-    print(json.dumps([one(line) for line in asked["lines"]]))
+    with own_group(asked["folder"]) as group:
+        lines = [line.replace("GROUP", group) for line in asked["lines"]]
+        print(json.dumps([one(line) for line in lines]))

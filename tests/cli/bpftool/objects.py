@@ -57,3 +57,10 @@ THING = (
     "01 00 00 00 01 00 00 00 01 00 00 00 02 00 00 00 ff ff ff ff 05 00 00 00 "
     "00 00 00 00 00 00 00 00"
 )
+
+GROUP = """\
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+SEC("cgroup_skb/egress") int out(struct __sk_buff *skb) { return 1; }
+char _license[] SEC("license") = "GPL";
+"""

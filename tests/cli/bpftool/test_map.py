@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
+from threading import Timer
 
 import pytest
 
+from anybpf.maps.map import EventArray
+from anybpf.runtime import Runtime
 from tests.cli.bpftool.conftest import Tool
 from tests.cli.bpftool.objects import THING
 
@@ -243,3 +248,36 @@ def test_several_of_one_name_are_listed_together(tool: Tool) -> None:
     assert [one["name"] for one in tool("-j map dump name twin").json] == ["twin", "twin"]
     result = tool("map lookup name twin key 0 0 0 0")
     assert (result.code, result.err) == (255, "Error: several maps match this handle\n")
+
+
+def test_events_as_they_come(
+    tool: Tool, runtime: Runtime, build: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pipe ends where its reader does: here, when there are no more events."""
+    source = """
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+struct {
+    __uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY); __uint(key_size, 4); __uint(value_size, 4);
+} events SEC(".maps");
+SEC("xdp") int tell(struct xdp_md *ctx)
+{
+    unsigned long long text = 0x6f6c6c6568;
+    bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, &text, sizeof(text));
+    return 2;
+}
+char _license[] SEC("license") = "GPL";
+"""
+    with runtime.load(build(source)) as loaded:
+        events = loaded.map("events")
+        waiting = EventArray.reader
+        monkeypatch.setattr(EventArray, "reader", lambda self: waiting(self, 2.0))
+        events.pin("/events")
+        # The event must come while somebody reads.
+        later = Timer(0.3, lambda: loaded.program().test_run(bytes(64), cpu=1))
+        later.start()
+        shown = tool("map event_pipe pinned /events")
+        later.join()
+        assert (shown.code, shown.out) == (0, "== CPU: 1 size 8\n68 65 6c 6c 6f 00 00 00\n")
+        refused = tool("map event_pipe pinned /events cpu 0")
+        assert "is not supported" in refused.err

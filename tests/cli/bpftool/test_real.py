@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from anybpf.backends.linux import unavailable
-from tests.cli.bpftool.objects import ITERATOR, THING
+from tests.cli.bpftool.objects import GROUP, ITERATOR, THING
 from tests.conftest import ROOT
 
 P = "pinned /sys/fs/bpf/real/p/first"
@@ -139,6 +139,19 @@ net detach xdpgeneric dev lo
 net show dev nope
 net attach foo id 1 dev lo
 cgroup show /tmp
+cgroup attach GROUP egress pinned /sys/fs/bpf/{{}}/p/out multi
+cgroup attach GROUP egress pinned /sys/fs/bpf/real/p/out nonsense
+cgroup show GROUP
+-j cgroup show GROUP
+cgroup show GROUP effective
+-p cgroup show GROUP effective
+cgroup tree GROUP
+-j cgroup tree GROUP
+cgroup detach GROUP cgroup_inet_ingress pinned /sys/fs/bpf/real/p/out
+perf show
+-j perf show
+struct_ops show
+-j struct_ops show
 cgroup attach /tmp foo id 1
 cgroup show /nonexistent
 batch file /nonexistent
@@ -171,16 +184,22 @@ def possible() -> str:
 
 
 @pytest.fixture(scope="module")
-def outputs(build: Callable[..., Path], typed_object: Path) -> list[dict[str, Any]]:
+def outputs(
+    build: Callable[..., Path], typed_object: Path, tmp_path_factory: pytest.TempPathFactory
+) -> list[dict[str, Any]]:
     reason = possible()
     if reason:
         pytest.skip(reason)
     iterator = build(ITERATOR, name="it.bpf")
+    group = build(GROUP, name="group.bpf")
+    folder = tmp_path_factory.mktemp("groups")
     lines = LINES.replace("ITERATOR", str(iterator)).splitlines()
     done = subprocess.run(
         ["unshare", "-m", "-n", "--propagation", "private", sys.executable, "-m",
          "tests.cli.bpftool.compare"],
-        input=json.dumps({"objects": [str(typed_object)], "lines": lines}),
+        input=json.dumps(
+            {"objects": [str(typed_object), str(group)], "folder": str(folder), "lines": lines}
+        ),
         capture_output=True, text=True, timeout=300, cwd=ROOT, env=dict(os.environ), check=False,
     )  # fmt: skip
     if done.returncode:

@@ -165,7 +165,8 @@ def tree(session: Session, words: Words) -> int:
             programs = [_record(one, effective) for one in found]
             records.append({"cgroup": path, "programs": programs})
         else:
-            session.print(f"{path}\n" + "".join(_row(one, effective, "    ") for one in found))
+            indent = "" if path == root else "    "
+            session.print(f"{path}\n" + "".join(_row(one, effective, indent) for one in found))
     if session.json:
         session.emit(records)
     return 0

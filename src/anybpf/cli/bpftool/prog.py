@@ -330,8 +330,9 @@ def tracelog(session: Session, words: Words) -> int:
     """What programs print, as it comes."""
     log = getattr(session.backend, "log", None)
     if log is not None:
-        for line in log.read():
+        for line in log:
             session.print(f"{line}\n")
+            sys.stdout.flush()
         return 0
     for path in ("/sys/kernel/tracing/trace_pipe", "/sys/kernel/debug/tracing/trace_pipe"):
         if os.path.exists(path):

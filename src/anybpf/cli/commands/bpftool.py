@@ -21,7 +21,7 @@ def configure(subparsers: argparse._SubParsersAction[Parser], summary: str) -> N
         "bpftool",
         help=summary,
         description=(
-            "The commands of Linux's bpftool, with its options, outputs and exit codes: text, or JSON "
+            "The commands of Linux's bpftool, with its options, outputs and exit codes: text, JSON "
             "with -j (--json) and -p (--pretty). Besides these, --backend says where the objects "
             "are. 'anybpf bpftool NOUN help' shows what a noun can do."
         ),
