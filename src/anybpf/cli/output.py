@@ -60,6 +60,30 @@ def paint(text: str, style: str) -> str:
     return f"\033[{_STYLES[style]}m{text}\033[0m" if in_colour() else text
 
 
+class Progress:
+    """A line on standard error that says how far long work is: on a terminal only, and gone when
+    there is something to print."""
+
+    def __init__(self, whole: int) -> None:
+        self._whole = whole
+        self._done = 0
+        self._shown = whole > 1 and sys.stderr.isatty() and os.environ.get("TERM", "") != "dumb"
+
+    def step(self, what: str) -> None:
+        """The next piece begins."""
+        self._done += 1
+        if self._shown:
+            # Back to the line's beginning, and clear it: ECMA-48 8.3.41.
+            sys.stderr.write(f"\r\033[K[{self._done}/{self._whole}] {what}"[:100])
+            sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Something else is printed now, or it is the end."""
+        if self._shown:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()
+
+
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], right: str = "") -> None:
     """A table; its headings are bold on a terminal."""
     first, *rest = table(headings, rows, right)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from anybpf.cli.app import BAD, DONE, NO, Parser, add_command
 from anybpf.cli.files import Input, write_whole
-from anybpf.cli.output import in_colour, print_error, print_json_line, print_lines
+from anybpf.cli.output import Progress, in_colour, print_error, print_json_line, print_lines
 from anybpf.errors import AnyBPFError, InputError, NotFound
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ class Run:
             or args.html
             or (args.style == "netsh" and args.verbosity != "normal")
         )
+        self.progress = Progress(0)
         self.kernel: Kernel | None = None
         if args.backend == "linux":
             from anybpf.cli.kernel import Kernel
@@ -115,6 +116,7 @@ class Run:
     ) -> None:
         """Something cannot be analysed: say so, and go on with the next."""
         self.code = BAD
+        self.progress.clear()
         message = _message(error) + hint
         if self.args.json:
             from anybpf.verifier.report.json import error_record
@@ -152,6 +154,7 @@ class Run:
             self.verified.append((file, verification))
         self.proved.append(verification)
         theirs = None if self.kernel is None else self.kernel.judge(program, spec)
+        self.progress.clear()
         if self.args.json:
             from anybpf.verifier.report.json import record
 
@@ -212,8 +215,11 @@ def run(args: argparse.Namespace) -> int:
             continue
         programs = choose(spec, files.section, args.program or "")
         found += len(programs)
+        work.progress = Progress(len(programs))
         for program in programs:
+            work.progress.step(program.name)
             work.verify(name, program, spec)
+        work.progress.clear()
         if not spec.programs and not args.json:
             print_error(f"{args.parser.prog}: {name}: no programs")
     if args.program and not found and work.code != BAD:
