@@ -8,7 +8,10 @@ import pytest
 
 from anybpf.cli.bpftool.data import rows
 from anybpf.cli.bpftool.session import c_number
+from anybpf.runtime import Runtime
+from anybpf.runtime.link import LinkRecord
 from tests.cli.bpftool.conftest import Tool
+from tests.runtime.making import PASS, collection
 
 
 def test_any_beginning_of_a_word_will_do(loaded: Tool) -> None:
@@ -103,3 +106,52 @@ def test_no_links_are_no_lines(tool: Tool) -> None:
         254,
         "Error: failed to get link with ID 99: No such file or directory\n",
     )
+
+
+class Quiet:
+    """A hook from which no events come."""
+
+    def attach(self, link: LinkRecord) -> None:
+        pass
+
+    def detach(self, link: LinkRecord) -> None:
+        pass
+
+
+def test_links_of_a_runtime(tool: Tool, runtime: Runtime) -> None:
+    runtime.hooks["xdp"] = Quiet()
+    with runtime.load(collection(PASS, attach_type="xdp")) as made, made.program().attach() as link:
+        record = {"id": link.id, "type": "xdp", "prog_id": made.program().id, "attach_type": "xdp"}
+        assert tool("-j link show").json == [record]
+        shown = f"{link.id}: xdp  prog {record['prog_id']}  attach_type xdp  \n"
+        assert tool(f"link show id {link.id}").out == shown
+        assert tool(f"link pin id {link.id} /kept").code == 0
+        assert tool("-jf link show pinned /kept").json == {**record, "pinned": ["/kept"]}
+        assert tool("link detach pinned /kept").code == 0
+        assert tool("-j link show").json[0]["prog_id"] == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "map create /z type hash key 99999999999999999999 value 4 entries 4 name z",
+        "map create /z type hash key 4 value 4 entries 4 name z flags 0xffffffffffff",
+        "map create bad\0path type hash key 4 value 4 entries 4 name z",
+        "prog load / /x",
+        "prog load /dev/null /x",
+        "gen skeleton /dev/null",
+        "gen object /dev/null/x /dev/null",
+        "btf dump file /",
+        "btf dump file /dev/null",
+        "btf dump id 99999999999999999999999",
+        "prog show id 0xffffffffffffffffffffff",
+        "map event_pipe id 1",
+        "batch file /",
+        "iter pin /dev/null /x",
+    ],
+)
+def test_nonsense_is_one_complaint(tool: Tool, line: str) -> None:
+    result = tool(line)
+    assert result.code
+    assert "Error: " in result.err
+    assert "Traceback" not in result.err

@@ -181,9 +181,9 @@ def usage(session: Session, words: Words) -> int:
 
 
 def number_of(text: str, what: str, number: int = 1) -> int:
-    """A number in any of C's bases."""
+    """A number of 32 bits in any of C's bases."""
     found = c_number(text)
-    if found is None:
+    if found is None or found > 0xFFFFFFFF:
         raise Failure(f"can't parse {text} as {what}", number)
     return found
 
