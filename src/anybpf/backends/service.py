@@ -78,6 +78,9 @@ class Channel:
                     f"the service is of version {told['version']}, this is {__version__}: restart "
                     "it with `anybpf service stop` and `anybpf service start`"
                 )
+        except (ConnectionError, EOFError):
+            self._break()
+            raise ClosedError("the service went away while it was greeted") from None
         except BaseException:
             self._break()
             raise
@@ -118,7 +121,11 @@ class Channel:
             except wire.WireError:
                 self._break()
                 raise
-            return self._exchange(self._connect(), name, arguments)
+            try:
+                return self._exchange(self._connect(), name, arguments)
+            except (ConnectionError, EOFError):
+                self._break()
+                raise ClosedError(f"the service went away twice during {name!r}") from None
 
     def ask_of(self, epoch: int, name: str, /, **arguments: Any) -> Any:
         """A request about a handle, which is good for its own connection only."""
