@@ -138,7 +138,7 @@ net show
 net detach xdpgeneric dev lo
 net show dev nope
 net attach foo id 1 dev lo
-cgroup show /tmp
+cgroup show /
 cgroup attach GROUP egress pinned /sys/fs/bpf/{{}}/p/out multi
 cgroup attach GROUP egress pinned /sys/fs/bpf/real/p/out nonsense
 cgroup show GROUP
@@ -152,7 +152,7 @@ perf show
 -j perf show
 struct_ops show
 -j struct_ops show
-cgroup attach /tmp foo id 1
+cgroup attach / foo id 1
 cgroup show /nonexistent
 batch file /nonexistent
 -j map foo
