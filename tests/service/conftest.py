@@ -18,7 +18,8 @@ from tests.service.launching import Launcher
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if sys.platform.startswith("linux"):
+    here: str = sys.platform
+    if here.startswith("linux"):
         return
     for item in items:
         if "tests/service" in item.path.as_posix():

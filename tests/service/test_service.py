@@ -140,7 +140,7 @@ def test_runs_in_batches_and_statistics(service: ServiceBackend, counter: Path) 
     with service.load(counter) as loaded, service.enable_statistics():
         program = loaded.program("count")
         packets = bytearray(64 * 10)
-        assert program.run_batch(packets, stride=64) == [2] * 10
+        assert list(program.run_batch(packets, stride=64)) == [2] * 10
         assert program.test_run(bytes(64), repeat=5).repeat == 5
         assert program.info().run_cnt == 15
         with pytest.raises(InputError, match="repeated"):

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from anybpf import _core
 from anybpf.errors import AnyBPFError, InputError
-from anybpf.objects.specs import MapSpec
+from anybpf.objects.specs import CollectionSpec, MapSpec
 from anybpf.runtime.link import ATTACHED, LinkRecord, attach
 from anybpf.runtime.map import CoreRefusal, MapRecord, Storage, check, create_map, open_map
 from anybpf.runtime.objects import LINK, MAP, PROGRAM, Record
@@ -399,7 +399,13 @@ class _Return:
         }
         runtime.with_number(number)
         loaded = load_source(
-            runtime, source, self.prove, owner=told["owner"], programs=[told["name"]], maps=maps
+            runtime,
+            source,
+            self.prove,
+            owner=told["owner"],
+            spec=self.specs[told["source"]],
+            programs=[told["name"]],
+            maps=maps,
         )
         source.maps = {str(name): int(one) for name, one in told["maps"].items()}
         try:
@@ -434,7 +440,13 @@ class _Return:
 
 
 def load_source(
-    runtime: KeptRuntime, source: Source, prove: Prove, *, owner: str, **more: Any
+    runtime: KeptRuntime,
+    source: Source,
+    prove: Prove,
+    *,
+    owner: str,
+    spec: CollectionSpec | None = None,
+    **more: Any,
 ) -> Any:
     """Load an object of which a proof is there; if it is out of date, it is proved anew."""
     from anybpf.engines.proof import own_proof
@@ -443,12 +455,13 @@ def load_source(
 
     options = load_options(source.options)
     options.update(more)
+    if spec is None:
+        spec = read(source.data, runtime.platform, source.options)
     for turn in (0, 1):
         try:
             proof = own_proof(source.proof, source.data) if source.proof else None
             if proof is None and options.get("programs") is None:
                 options["programs"] = []
-            spec = read(source.data, runtime.platform, source.options)
             return runtime.load(spec, proof=proof, owner=owner, **options)
         except ImageError:
             if turn:
