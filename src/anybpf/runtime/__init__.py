@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from anybpf.runtime.collection import Collection as Collection
     from anybpf.runtime.collection import Variable as Variable
     from anybpf.runtime.helpers import helper as helper
+    from anybpf.runtime.infos import LinkInfo as LinkInfo
+    from anybpf.runtime.infos import MapInfo as MapInfo
+    from anybpf.runtime.infos import ProgramInfo as ProgramInfo
     from anybpf.runtime.link import Link as Link
-    from anybpf.runtime.link import LinkInfo as LinkInfo
     from anybpf.runtime.link import attach as attach
     from anybpf.runtime.loading import load as load
     from anybpf.runtime.log import Log as Log
     from anybpf.runtime.log import LogLine as LogLine
-    from anybpf.runtime.map import MapInfo as MapInfo
     from anybpf.runtime.policy import Policy as Policy
     from anybpf.runtime.policy import Quota as Quota
     from anybpf.runtime.program import Program as Program
-    from anybpf.runtime.program import ProgramInfo as ProgramInfo
     from anybpf.runtime.runtime import Runtime as Runtime
     from anybpf.runtime.testrun import Batch as Batch
     from anybpf.runtime.testrun import TestRun as TestRun
@@ -35,13 +35,13 @@ _HOME = {
     "Batch": "testrun",
     "Collection": "collection",
     "Link": "link",
-    "LinkInfo": "link",
+    "LinkInfo": "infos",
     "Log": "log",
     "LogLine": "log",
-    "MapInfo": "map",
+    "MapInfo": "infos",
     "Policy": "policy",
     "Program": "program",
-    "ProgramInfo": "program",
+    "ProgramInfo": "infos",
     "Quota": "policy",
     "Runtime": "runtime",
     "TestRun": "testrun",

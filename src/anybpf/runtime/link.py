@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from anybpf.errors import InputError, NotSupported
-from anybpf.runtime.infos import LinkInfo as LinkInfo
 from anybpf.runtime.objects import LINK, Handle, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from anybpf.runtime.infos import LinkInfo as LinkInfo
     from anybpf.runtime.program import Program, ProgramRecord
     from anybpf.runtime.runtime import Runtime
 
@@ -68,6 +68,8 @@ class LinkRecord(Record):
             self.state = DETACHED
 
     def info(self) -> LinkInfo:
+        from anybpf.runtime.infos import LinkInfo
+
         platform = self.runtime.platform
         attach = platform.attach_types.get(self.attach_type)
         kind = platform.link_types.get(attach.link_type) if attach and attach.link_type else None

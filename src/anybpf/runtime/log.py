@@ -8,8 +8,7 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from anybpf import _core
 
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
     from anybpf.runtime.runtime import Runtime
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
+class LogLine(NamedTuple):
     """One line: when (monotonic ns), which program by number and name, where, and what."""
 
     time: int

@@ -21,10 +21,10 @@ from anybpf.objects.fields import SPIN_LOCK, TIMER, fields_of
 from anybpf.objects.specs import ARENA_PAGE, MapSpec
 from anybpf.platforms.model import MapType
 from anybpf.runtime.habits import CORE_KINDS, core_flags, habits_of
-from anybpf.runtime.infos import MapInfo as MapInfo
 from anybpf.runtime.objects import MAP, Handle, Record
 
 if TYPE_CHECKING:
+    from anybpf.runtime.infos import MapInfo as MapInfo
     from anybpf.runtime.runtime import Runtime
     from anybpf.runtime.types import TypesRecord
 
@@ -148,6 +148,8 @@ class MapRecord(Record):
         return status
 
     def info(self) -> MapInfo:
+        from anybpf.runtime.infos import MapInfo
+
         spec = self.spec
         with self.runtime.guard():
             frozen = not self.gone and self.storage.frozen

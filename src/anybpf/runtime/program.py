@@ -15,13 +15,13 @@ from anybpf.engines.interpreter import make_program
 from anybpf.engines.tiers import Job, compiler
 from anybpf.errors import InputError
 from anybpf.runtime.event import EventValue
-from anybpf.runtime.infos import ProgramInfo as ProgramInfo
 from anybpf.runtime.map import MapRecord
 from anybpf.runtime.objects import PROGRAM, Handle, Record
 from anybpf.runtime.policy import AUTO, INTERPRET, JIT, NATIVE
 
 if TYPE_CHECKING:
     from anybpf.engines.lowering import Source
+    from anybpf.runtime.infos import ProgramInfo as ProgramInfo
     from anybpf.runtime.link import Link
     from anybpf.runtime.runtime import Runtime
     from anybpf.runtime.testrun import Batch, TestRun
@@ -70,6 +70,8 @@ class ProgramRecord(Record):
         self.core.statistics = on
 
     def info(self) -> ProgramInfo:
+        from anybpf.runtime.infos import ProgramInfo
+
         prepared = self.prepared
         platform = self.runtime.platform
         attach = platform.attach_types.get(prepared.attach_type) if prepared.attach_type else None

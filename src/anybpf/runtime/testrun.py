@@ -10,7 +10,6 @@ import math
 import struct
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from anybpf import _core
@@ -50,7 +49,6 @@ NETWORK_TYPES: Final = frozenset(
 WITH_METADATA: Final = frozenset({"xdp"})
 
 
-@dataclass(frozen=True, slots=True)
 class TestRun:
     """What a test run came to.
 
@@ -59,16 +57,49 @@ class TestRun:
     kind, map id, key, flags and the entry's value.
     """
 
-    retval: int
-    retval_name: str
-    value: int
-    data_out: bytes
-    ctx_out: bytes
-    duration: int
-    repeat: int
-    instructions: int
-    redirect: tuple[int, int, int, int, bytes] | None
-    layout: ContextLayout = field(repr=False, compare=False)
+    __test__ = False  # its name is no wish to be collected
+    # Written out: classes that write themselves take longer to import than most runs.
+    __slots__ = (
+        "ctx_out", "data_out", "duration", "instructions", "layout", "redirect", "repeat", "retval",
+        "retval_name", "value",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        retval: int,
+        retval_name: str,
+        value: int,
+        data_out: bytes,
+        ctx_out: bytes,
+        duration: int,
+        repeat: int,
+        instructions: int,
+        redirect: tuple[int, int, int, int, bytes] | None,
+        layout: ContextLayout,
+    ) -> None:
+        self.retval: int = retval
+        self.retval_name: str = retval_name
+        self.value: int = value
+        self.data_out: bytes = data_out
+        self.ctx_out: bytes = ctx_out
+        self.duration: int = duration
+        self.repeat: int = repeat
+        self.instructions: int = instructions
+        self.redirect: tuple[int, int, int, int, bytes] | None = redirect
+        self.layout: ContextLayout = layout
+
+    def _told(self) -> dict[str, object]:
+        return {name: getattr(self, name) for name in self.__slots__ if name != "layout"}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TestRun) and self._told() == other._told()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        order = ("retval", "retval_name", "value", "data_out", "ctx_out", "duration", "repeat",
+                 "instructions", "redirect")  # fmt: skip
+        return f"TestRun({', '.join(f'{name}={getattr(self, name)!r}' for name in order)})"
 
     @property
     def context(self) -> dict[str, object]:
@@ -82,9 +113,6 @@ class TestRun:
     @property
     def ctx_size_out(self) -> int:
         return len(self.ctx_out)
-
-
-TestRun.__test__ = False  # type: ignore[attr-defined]  # its name is no wish to be collected
 
 
 class Batch(Sequence[int]):

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from anybpf.btf import BTF
-from anybpf.runtime.infos import TypesInfo as TypesInfo
 from anybpf.runtime.objects import TYPES, Handle, Record
 
 if TYPE_CHECKING:
+    from anybpf.runtime.infos import TypesInfo as TypesInfo
     from anybpf.runtime.runtime import Runtime
 
 
@@ -24,6 +24,8 @@ class TypesRecord(Record):
         self._size: int = -1
 
     def info(self) -> TypesInfo:
+        from anybpf.runtime.infos import TypesInfo
+
         if self._size < 0:
             self._size = len(self.btf.encode())
         return TypesInfo(self.id, self.name, self._size)
