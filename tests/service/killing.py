@@ -187,6 +187,8 @@ def main() -> int:
             campaign.prepare()
             while campaign.kills < count and not campaign.lost:
                 campaign.turn()
+        except KeyboardInterrupt:
+            print("interrupted")
         finally:
             launcher.close()
     print(
