@@ -113,3 +113,14 @@ def test_huge_maps_are_refused_in_words(runtime: Runtime) -> None:
 def test_names_are_cut_as_the_platform_does(runtime: Runtime) -> None:
     with runtime.create_map(map_spec("a_name_that_is_much_too_long")) as one:
         assert _core.Map.name.__get__(one) == "a_name_that_is_"
+
+
+@pytest.mark.parametrize(
+    ("field", "number"),
+    [("max_entries", 1 << 32), ("value_size", -1), ("flags", 1 << 40), ("extra", 1 << 64)],
+)
+def test_numbers_that_no_system_keeps(runtime: Runtime, field: str, number: int) -> None:
+    spec = map_spec()
+    setattr(spec, field, number)
+    with pytest.raises(InputError, match=f"{field} is {number}, which is no number of"):
+        runtime.create_map(spec)

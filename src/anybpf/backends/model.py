@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     from anybpf.maps.codecs import Codec
     from anybpf.objects.specs import CollectionSpec, MapSpec
     from anybpf.platforms import Platform
-    from anybpf.runtime.link import LinkInfo
-    from anybpf.runtime.map import MapInfo
-    from anybpf.runtime.program import ProgramInfo
-    from anybpf.runtime.types import TypesInfo
+    from anybpf.runtime.infos import LinkInfo, MapInfo, ProgramInfo, TypesInfo
 
 PROGRAM: Final = "program"
 MAP: Final = "map"

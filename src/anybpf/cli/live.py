@@ -11,9 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anybpf.runtime.link import LinkInfo
-    from anybpf.runtime.map import MapInfo
-    from anybpf.runtime.program import ProgramInfo
+    from anybpf.runtime.infos import LinkInfo, MapInfo, ProgramInfo
 
 PROGRAM_HEADINGS = ("id", "type", "name", "mode", "bytes", "runs", "ns/run", "maps", "pinned")
 MAP_HEADINGS = ("id", "type", "name", "key", "value", "entries", "memory", "pinned")

@@ -243,8 +243,19 @@ def settle(spec: MapSpec, runtime: Runtime) -> None:
         settle(spec.inner, runtime)
 
 
+def check_numbers(spec: MapSpec) -> None:
+    """Whether every number fits where systems keep it; :class:`InputError` names the first."""
+    for name in ("key_size", "value_size", "max_entries", "flags"):
+        number = getattr(spec, name)
+        if not 0 <= number < 1 << 32:
+            raise InputError(f"map {spec.name}: {name} is {number}, which is no number of 32 bits")
+    if not 0 <= spec.extra < 1 << 64:
+        raise InputError(f"map {spec.name}: extra is {spec.extra}, which is no number of 64 bits")
+
+
 def check(spec: MapSpec, runtime: Runtime) -> MapType:
     """The map's type, if the platform lets such a map be created and the core can do it."""
+    check_numbers(spec)
     platform = runtime.platform
     kind = platform.map_types.get(spec.type)
     if kind is None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from anybpf.backends.linux import syscall
 from anybpf.errors import AnyBPFError, InputError, NotSupported
+from anybpf.runtime.map import check_numbers
 
 if TYPE_CHECKING:
     from anybpf.backends.linux.backend import LinuxBackend
@@ -59,6 +60,7 @@ def create_map(backend: LinuxBackend, spec: MapSpec, types_fd: int = 0, inner_fd
     ``types_fd`` are loaded types that the spec's numbers of types belong to; a map that may not
     have types, or not those, is made without.
     """
+    check_numbers(spec)
     if spec.kind == "struct_ops":
         raise NotSupported(f"map {spec.name}: struct_ops", where="the linux back end")
     kind = backend.platform.map_type(spec.type)

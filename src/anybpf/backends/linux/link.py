@@ -18,7 +18,8 @@ from anybpf.backends.linux.handle import Handle
 from anybpf.backends.linux.info import LINK_INFO, raw_info
 from anybpf.errors import AnyBPFError, ClosedError, InputError, NotFound, NotSupported
 from anybpf.platforms import Platform
-from anybpf.runtime.link import ATTACHED, DETACHED, LinkInfo
+from anybpf.runtime.infos import LinkInfo
+from anybpf.runtime.link import ATTACHED, DETACHED
 
 if TYPE_CHECKING:
     from anybpf.backends.linux.backend import LinuxBackend
