@@ -79,7 +79,8 @@ class Habits:
     an array's entry makes it zero. ``numbers_types``: type information is an object with a number.
     ``perf_ring`` is the size of a perf ring where the map does not say it itself, 0 where it does.
     ``inner_sizes``: maps inside others need not have as many entries as the template.
-    ``behaviour`` has the core's bits for helpers that differ.
+    ``behaviour`` has the core's bits for helpers that differ. ``links_wait``: programs may be
+    attached whether or not events come from there yet.
     """
 
     __slots__ = (
@@ -87,6 +88,7 @@ class Habits:
         "behaviour",
         "emptied",
         "inner_sizes",
+        "links_wait",
         "numbers_types",
         "path",
         "perf_ring",
@@ -104,6 +106,7 @@ class Habits:
         perf_ring: int = 1 << 18,
         behaviour: int = 0,
         inner_sizes: bool = True,
+        links_wait: bool = False,
     ) -> None:
         self.path: PathRule = path
         self.pin_root: str = pin_root
@@ -113,6 +116,7 @@ class Habits:
         self.perf_ring: int = perf_ring
         self.behaviour: int = behaviour
         self.inner_sizes: bool = inner_sizes
+        self.links_wait: bool = links_wait
 
     def inner_sizes_vary(self, template: MapType, flags: int, platform: Platform) -> bool:
         """Whether maps of this kind inside another may have more or fewer entries than it.
@@ -201,6 +205,7 @@ _ROWS: Final[dict[str, Habits]] = {
         numbers_types=False,
         perf_ring=0,
         inner_sizes=False,
+        links_wait=True,
         behaviour=WINDOWS_TAIL_CALL | TAIL_CALL_FAILS_NEGATIVE | BEHAVES_WINDOWS,
     ),
 }

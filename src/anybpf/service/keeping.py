@@ -82,6 +82,10 @@ class KeptRuntime(Runtime):
         self._state: dict[str, Any] = self._read_state()
         domain = self._open_domain((os.cpu_count() or 1) if cpus is None else cpus)
         super().__init__(platform, cpus=domain.cpus, shared=True, domain=domain)
+        if self.habits.links_wait:
+            from anybpf.runtime.places import add_places
+
+            add_places(self)
 
     def file(self, name: str) -> str:
         return os.path.join(self.directory, name)

@@ -20,7 +20,6 @@ pytestmark = pytest.mark.skipif(
 # Like `anybpf service run --platform windows`, with a place for every attach type.
 SERVICE = """
 import signal, sys
-from anybpf.runtime.places import add_places
 from anybpf.service import running
 from anybpf.service.log import Journal
 from anybpf.service.paths import Places
@@ -32,7 +31,6 @@ places.prepare()
 lock = running.take_lock(places)
 assert lock is not None
 server = Server(places, cpus=2, provers=Provers(spare=False), journal=Journal(places.log))
-add_places(server.runtime)
 signal.signal(signal.SIGTERM, lambda *_: server.stop())
 server.open()
 server.run()
