@@ -8,7 +8,6 @@ from pathlib import Path
 from tests.service.killing import Kills
 from tests.service.launching import Launcher
 
-
 # Enough for a run of the tests; `python -m tests.service.killing 1000` kills as often as told.
 SECONDS = 30.0
 KILLS = 100
