@@ -322,7 +322,7 @@ update_sized(struct anybpf_map *map, const void *key, uint32_t key_size, const v
                             .seat = seat, .copy = copy, .effort = ANYBPF_LOOK_NEAR};
 
     if (__builtin_expect(flags == ANYBPF_ANY, 1)) {
-        if (table->is_one_word && table->copies == 1 &&
+        if (table->is_one_word && table->copies == 1 && table->value_offset != SIZE_MAX &&
             atomic_load_explicit(&table->header->levels, memory_order_acquire) == 1) {
             /* The common case: no locks but one, one store. */
             uint32_t home = anybpf_home(&table->level[0], hash);

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from anybpf import _core
@@ -47,4 +49,20 @@ def test_deleted_keys_come_back_empty_handed(domain: _core.Domain) -> None:
         assert name(table.update(u32(i), u64(i, 1, 2, 3))) == "OK"
         assert table.lookup(u32(i)) == u64(i, 1, 2, 3)
         assert name(table.delete(u32(i))) == "OK"
+    assert table.check() is None
+
+
+@pytest.mark.parametrize("kind", ["percpu_hash", "lru_percpu_hash"])
+@pytest.mark.parametrize("size", [4, 8, 16])
+def test_a_single_processor_has_its_values_apart_from_keys_too(kind: str, size: int) -> None:
+    table = make(_core.Domain(1), kind, 4, size, 64)
+    for turn in range(3):
+        for i in range(40):
+            value = (i << 8 | turn).to_bytes(size, sys.byteorder)
+            assert name(table.update(u32(i), value.ljust(table.user_value_size, b"\0"))) == "OK"
+    assert sorted(keys(table)) == sorted(u32(i) for i in range(40))
+    for i in range(40):
+        value = table.lookup(u32(i))
+        assert value is not None
+        assert int.from_bytes(value[:size], sys.byteorder) == i << 8 | 2
     assert table.check() is None
