@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +17,19 @@ from anybpf.errors import CompilerError
 from anybpf.toolchain import Compiler, find_compiler
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_service() -> Iterator[None]:
+    """A service that tests start by asking for it is theirs alone, and goes when they end."""
+    home = tempfile.mkdtemp(prefix="ab-")  # short, as names of sockets must be
+    os.environ["ANYBPF_SERVICE_DIR"] = home
+    yield
+    for socket in Path(home).glob("service-*.sock"):
+        name = socket.stem.removeprefix("service-")
+        command = [sys.executable, "-m", "anybpf", "service", "stop", "--platform", name]
+        subprocess.run(command, check=False, capture_output=True, timeout=60)
+    shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
