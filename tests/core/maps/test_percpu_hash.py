@@ -62,7 +62,7 @@ def test_a_single_processor_has_its_values_apart_from_keys_too(kind: str, size: 
             assert name(table.update(u32(i), value.ljust(table.user_value_size, b"\0"))) == "OK"
     assert sorted(keys(table)) == sorted(u32(i) for i in range(40))
     for i in range(40):
-        value = table.lookup(u32(i))
-        assert value is not None
-        assert int.from_bytes(value[:size], sys.byteorder) == i << 8 | 2
+        found = table.lookup(u32(i))
+        assert found is not None
+        assert int.from_bytes(found[:size], sys.byteorder) == i << 8 | 2
     assert table.check() is None
