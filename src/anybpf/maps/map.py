@@ -305,7 +305,7 @@ class CPUView:
 
     __slots__ = ("_map", "_number")
 
-    def __init__(self, whole: Map, number: int) -> None:
+    def __init__(self, whole: Any, number: int) -> None:  # a map of any back end
         self._map = whole
         self._number = number
 

@@ -7,7 +7,7 @@ is the business of ``loading``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from anybpf.btf import BTF
 from anybpf.errors import AnyBPFError, InputError, NotFound
@@ -21,6 +21,17 @@ if TYPE_CHECKING:
 
 _FIRST = b"\0\0\0\0"
 Found = TypeVar("Found")
+
+
+class Closable(Protocol):
+    """As much of programs and maps as collections need."""
+
+    def close(self) -> None: ...
+
+
+OneProgram = TypeVar("OneProgram", bound=Closable)
+OneMap = TypeVar("OneMap", bound=Closable)
+OneVariable = TypeVar("OneVariable")
 
 
 class Variable:
@@ -110,41 +121,40 @@ class Variable:
         return f"<Variable {self.name}, {self.size} bytes>"
 
 
-class Collection:
-    """Programs, maps and variables by name, as :class:`CollectionSpec` has them."""
+class Gathered(Generic[OneProgram, OneMap, OneVariable]):
+    """What a collection is wherever its objects live: programs, maps and variables by name."""
 
-    def __init__(self, runtime: Runtime, spec: CollectionSpec) -> None:
-        self.runtime: Runtime = runtime
+    def __init__(self, spec: CollectionSpec) -> None:
         self.spec: CollectionSpec = spec
-        self.programs: dict[str, Program] = {}
-        self.maps: dict[str, Map] = {}
-        self.variables: dict[str, Variable] = {}
+        self.programs: dict[str, OneProgram] = {}
+        self.maps: dict[str, OneMap] = {}
+        self.variables: dict[str, OneVariable] = {}
 
     @property
     def name(self) -> str:
         return self.spec.name
 
-    def program(self, name: str = "") -> Program:
+    def program(self, name: str = "") -> OneProgram:
         """The program of that name, or the only one."""
         if not name and len(self.programs) == 1:
             return next(iter(self.programs.values()))
         return _find("program", name, self.programs)
 
-    def map(self, name: str) -> Map:
+    def map(self, name: str) -> OneMap:
         """The map of that name."""
         return _find("map", name, self.maps)
 
-    def variable(self, name: str) -> Variable:
+    def variable(self, name: str) -> OneVariable:
         """The variable of that name."""
         return _find("variable", name, self.variables)
 
-    def detach_program(self, name: str) -> Program:
+    def detach_program(self, name: str) -> OneProgram:
         """Take a program out: it stays open when the collection closes."""
         found = _find("program", name, self.programs)
         del self.programs[name]
         return found
 
-    def detach_map(self, name: str) -> Map:
+    def detach_map(self, name: str) -> OneMap:
         """Take a map out: it stays open when the collection closes."""
         found = _find("map", name, self.maps)
         del self.maps[name]
@@ -157,7 +167,7 @@ class Collection:
         for one in self.maps.values():
             one.close()
 
-    def __iter__(self) -> Iterator[Program]:
+    def __iter__(self) -> Iterator[OneProgram]:
         return iter(list(self.programs.values()))
 
     def __enter__(self) -> Self:
@@ -171,6 +181,14 @@ class Collection:
             f"<Collection {self.name}: {len(self.programs)} programs, {len(self.maps)} maps, "
             f"{len(self.variables)} variables>"
         )
+
+
+class Collection(Gathered[Program, Map, Variable]):
+    """Programs, maps and variables by name, as :class:`CollectionSpec` has them."""
+
+    def __init__(self, runtime: Runtime, spec: CollectionSpec) -> None:
+        super().__init__(spec)
+        self.runtime: Runtime = runtime
 
 
 def _find(what: str, name: str, there: dict[str, Found]) -> Found:

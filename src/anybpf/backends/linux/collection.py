@@ -5,13 +5,12 @@ How it came about is the business of ``loading``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from anybpf.backends.linux.maps import Map
 from anybpf.backends.linux.program import Program
-from anybpf.errors import AnyBPFError, InputError, NotFound
-from anybpf.platforms.table import near
+from anybpf.errors import AnyBPFError, InputError
+from anybpf.runtime.collection import Gathered
 
 if TYPE_CHECKING:
     from anybpf.backends.linux.backend import LinuxBackend
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from anybpf.objects.specs import CollectionSpec, VariableSpec
 
 _FIRST = b"\0\0\0\0"
-Found = TypeVar("Found")
 
 
 class Variable:
@@ -125,78 +123,11 @@ class Variable:
         return f"<Variable {self.name}, {self.size} bytes>"
 
 
-class Collection:
+class Collection(Gathered[Program, Map, Variable]):
     """Programs, maps and variables by name, as :class:`CollectionSpec` has them."""
 
     def __init__(self, backend: LinuxBackend, spec: CollectionSpec) -> None:
+        super().__init__(spec)
         self.backend: LinuxBackend = backend
-        self.spec: CollectionSpec = spec
-        self.programs: dict[str, Program] = {}
-        self.maps: dict[str, Map] = {}
-        self.variables: dict[str, Variable] = {}
         # What became of the records by which the object was fitted to this kernel's types.
         self.core: CoreReport | None = None
-
-    @property
-    def name(self) -> str:
-        return self.spec.name
-
-    def program(self, name: str = "") -> Program:
-        """The program of that name, or the only one."""
-        if not name and len(self.programs) == 1:
-            return next(iter(self.programs.values()))
-        return _find("program", name, self.programs)
-
-    def map(self, name: str) -> Map:
-        """The map of that name."""
-        return _find("map", name, self.maps)
-
-    def variable(self, name: str) -> Variable:
-        """The variable of that name."""
-        return _find("variable", name, self.variables)
-
-    def detach_program(self, name: str) -> Program:
-        """Take a program out: it stays open when the collection closes."""
-        found = _find("program", name, self.programs)
-        del self.programs[name]
-        return found
-
-    def detach_map(self, name: str) -> Map:
-        """Take a map out: it stays open when the collection closes."""
-        found = _find("map", name, self.maps)
-        del self.maps[name]
-        return found
-
-    def close(self) -> None:
-        """Close all programs and maps that were not taken out. Twice does no harm."""
-        for program in self.programs.values():
-            program.close()
-        for one in self.maps.values():
-            one.close()
-
-    def __iter__(self) -> Iterator[Program]:
-        return iter(list(self.programs.values()))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return (
-            f"<Collection {self.name}: {len(self.programs)} programs, {len(self.maps)} maps, "
-            f"{len(self.variables)} variables>"
-        )
-
-
-def _find(what: str, name: str, there: Mapping[str, Found]) -> Found:
-    found = there.get(name)
-    if found is None:
-        raise NotFound(f"no {what} is named {name!r}{_hint(name, there)}")
-    return found
-
-
-def _hint(name: str, there: Iterable[str]) -> str:
-    names = list(there)
-    return near(name, names) or f"; there are: {', '.join(names) or 'none'}"

@@ -20,6 +20,7 @@ from anybpf.backends.linux.handle import Handle
 from anybpf.backends.linux.info import fdinfo, map_info, open_id
 from anybpf.errors import InputError, MapError, NotFound
 from anybpf.maps.codecs import Codec, Number
+from anybpf.maps.map import CPUView
 from anybpf.maps.typed import INDEXED, Wish, codec_by_wish, codec_for
 from anybpf.objects.specs import MapSpec
 
@@ -366,38 +367,6 @@ def _packer(codec: Codec) -> Callable[..., bytes] | None:
 
 def _unpacker(codec: Codec) -> Callable[[bytes], tuple[Any, ...]] | None:
     return codec.format.unpack if type(codec) is Number else None
-
-
-class CPUView:
-    """What one processor has in a per-CPU map. For reading: programs on that processor write."""
-
-    __slots__ = ("_map", "_number")
-
-    def __init__(self, whole: Map, number: int) -> None:
-        self._map = whole
-        self._number = number
-
-    def __getitem__(self, key: Any) -> Any:
-        return self._map[key][self._number]
-
-    def get(self, key: Any, default: Any = None) -> Any:
-        values = self._map.get(key)
-        return default if values is None else values[self._number]
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._map
-
-    def __len__(self) -> int:
-        return len(self._map)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._map)
-
-    def items(self) -> Iterator[tuple[Any, Any]]:
-        return ((key, values[self._number]) for key, values in self._map.items())
-
-    def values(self) -> Iterator[Any]:
-        return (values[self._number] for values in self._map.values())
 
 
 class Queue(Map):
